@@ -1,0 +1,151 @@
+"""Every table of the control plane, as SQLAlchemy Core sees them.
+
+The migrations create them; a test holds the two against each other.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = sa.MetaData()
+
+_timestamp = sa.DateTime(timezone=True)
+_now = sa.text("now()")
+
+policies = sa.Table(
+    "policies",
+    metadata,
+    sa.Column("policy_id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("component", sa.Text),
+    sa.Column("mode", sa.Text, nullable=False, server_default=sa.text("'manual'")),
+    sa.Column("threshold", sa.Float(53), nullable=False, server_default=sa.text("0.03")),
+    sa.Column("created_at", _timestamp, nullable=False, server_default=_now),
+    sa.CheckConstraint("mode IN ('manual', 'autonomous_threshold', 'autonomous_all')", name="policies_mode"),
+)
+
+policy_versions = sa.Table(
+    "policy_versions",
+    metadata,
+    sa.Column("policy_id", sa.Text, sa.ForeignKey("policies.policy_id"), primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("params", JSONB, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("parent", sa.Text),
+    sa.Column("evidence", JSONB),
+    sa.Column("status", sa.Text, nullable=False, server_default=sa.text("'draft'")),
+    sa.Column("created_at", _timestamp, nullable=False, server_default=_now),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("activated_at", _timestamp),
+    sa.Column("ended_at", _timestamp),
+    sa.CheckConstraint(
+        "status IN ('draft', 'approved', 'canary', 'active', 'archived', 'rejected', 'expired', 'rolled_back')",
+        name="policy_versions_status",
+    ),
+    sa.Index("policy_versions_one_active", "policy_id", unique=True, postgresql_where=sa.text("status = 'active'")),
+)
+
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("decision_id", sa.Uuid, primary_key=True),
+    sa.Column("policy_id", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("decided_at", _timestamp, nullable=False, server_default=_now),
+    sa.Column("claimed_at", _timestamp),
+    sa.Column("claimed_by", sa.Text),
+    sa.ForeignKeyConstraint(
+        ["policy_id", "version"],
+        ["policy_versions.policy_id", "policy_versions.version"],
+        name="decisions_version",
+    ),
+    sa.CheckConstraint("action IN ('approve', 'reject', 'rollback')", name="decisions_action"),
+    sa.Index(
+        "decisions_waiting",
+        "policy_id",
+        "decided_at",
+        postgresql_where=sa.text("claimed_at IS NULL AND action <> 'reject'"),
+    ),
+)
+
+audit_log = sa.Table(
+    "audit_log",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", _timestamp, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("payload", JSONB, nullable=False),
+    sa.Column("previous_hash", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.Index("audit_log_subject", "subject", "seq"),
+)
+
+audit_head = sa.Table(
+    "audit_head",
+    metadata,
+    sa.Column("singleton", sa.Boolean, primary_key=True, server_default=sa.text("true")),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.CheckConstraint("singleton", name="audit_head_single_row"),
+)
+
+flags = sa.Table(
+    "flags",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", JSONB, nullable=False),
+    sa.Column("updated_at", _timestamp, nullable=False, server_default=_now),
+    sa.Column("updated_by", sa.Text, nullable=False),
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("token_id", sa.Uuid, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("secret_hash", sa.Text, nullable=False, unique=True),
+    sa.Column("scopes", ARRAY(sa.Text), nullable=False),
+    sa.Column("created_at", _timestamp, nullable=False, server_default=_now),
+    sa.Column("revoked_at", _timestamp),
+)
+
+inbox_observations = sa.Table(
+    "inbox_observations",
+    metadata,
+    sa.Column("seq", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("source_id", sa.Text, nullable=False),
+    sa.Column("occurred_at", _timestamp, nullable=False),
+    sa.Column("received_at", _timestamp, nullable=False, server_default=_now),
+    sa.Column("payload", JSONB, nullable=False),
+    sa.UniqueConstraint("source", "source_id", name="inbox_observations_identity"),
+    sa.Index("inbox_observations_occurred_at", "occurred_at"),
+)
+
+inbox_feedback = sa.Table(
+    "inbox_feedback",
+    metadata,
+    sa.Column("seq", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("observation_id", sa.Uuid, nullable=False),
+    sa.Column("metric", sa.Text, nullable=False),
+    sa.Column("value", sa.Float(53), nullable=False),
+    sa.Column("occurred_at", _timestamp, nullable=False),
+    sa.Column("received_at", _timestamp, nullable=False, server_default=_now),
+    sa.UniqueConstraint("observation_id", "metric", "occurred_at", name="inbox_feedback_identity"),
+)
+
+lake_hours = sa.Table(
+    "lake_hours",
+    metadata,
+    sa.Column("dataset", sa.Text, primary_key=True),
+    sa.Column("hour", _timestamp, primary_key=True),
+    sa.Column("files", JSONB, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("input_digest", sa.Text),
+    sa.Column("committed_at", _timestamp, nullable=False, server_default=_now),
+)
