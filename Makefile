@@ -1,0 +1,45 @@
+# Everything a newcomer needs: `make demo`, `make test`, `make ui`. Each sets up what is missing and nothing twice.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: setup demo ui test lint lock clean
+
+setup: $(STAMP)
+	@$(BIN)/cogorch setup
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else \
+	    "cogorch needs Python 3.11 or 3.12, %s is %d.%d; set PYTHON=..." % (sys.executable, *v))'
+	@echo "Installing the locked environment into $(VENV) (one to three minutes the first time)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup
+	@$(BIN)/cogorch demo
+
+ui: setup
+	@$(BIN)/cogorch up
+
+test: setup lint
+	@$(BIN)/python -m pytest -q
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+lock:
+	@$(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip install --quiet --upgrade 'setuptools<81' '.[dev]'
+	@{ head -n 1 requirements.lock; build/lock/bin/python -m pip freeze --all --exclude cogorch --exclude pip; } > build/lock.txt
+	@mv build/lock.txt requirements.lock && rm -rf build/lock
+
+clean:
+	@if [ -x $(BIN)/cogorch ]; then $(BIN)/cogorch down; fi
+	@rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@echo "The state under .cogorch is yours: remove it by hand if you want to."

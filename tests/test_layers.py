@@ -1,0 +1,77 @@
+"""The rule of the house: the engine imports no Dagster, and its packages import downward only."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ENGINE = ROOT / "cogorch_dagster"
+
+# From the ground up; a package may import those before it in the list, and itself.
+LAYERS = [
+    "errors",
+    "settings",
+    "platform",
+    "policies",
+    "lake",
+    "observations",
+    "rewards",
+    "evaluation",
+    "proposals",
+    "client",
+    "service",
+    "lab",
+]
+HEAVY = {"torch", "dowhy", "mlflow", "featuretools", "optuna", "sklearn", "scipy", "matplotlib"}
+
+
+def _imports(path: Path, *, module_level: bool = False) -> Iterator[str]:
+    tree = ast.parse(path.read_text())
+    for node in tree.body if module_level else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _modules() -> list[Path]:
+    return [p for p in sorted(ENGINE.rglob("*.py")) if p.name != "definitions.py"]
+
+
+def test_the_engine_imports_no_dagster() -> None:
+    guilty = [str(p.relative_to(ROOT)) for p in _modules() for name in _imports(p) if name.split(".")[0] == "dagster"]
+    assert guilty == []
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_packages_import_downward(layer: str) -> None:
+    allowed = set(LAYERS[: LAYERS.index(layer) + 1])
+    folder = ENGINE / layer
+    files = sorted(folder.rglob("*.py")) if folder.is_dir() else [ENGINE / f"{layer}.py"]
+    assert files
+    for path in files:
+        for name in _imports(path):
+            parts = name.split(".")
+            if parts[0] == "cogorch_dagster" and len(parts) > 1 and parts[1] in LAYERS:
+                assert parts[1] in allowed, f"{path.relative_to(ROOT)} imports {name}, which lies above {layer}"
+
+
+def test_the_client_needs_nothing_but_httpx() -> None:
+    import sys
+
+    allowed = {*sys.stdlib_module_names, "httpx", "cogorch_dagster"}
+    for path in (ENGINE / "client").rglob("*.py"):
+        for name in _imports(path):
+            assert name.split(".")[0] in allowed, f"{path.name} imports {name}"
+            if name.startswith("cogorch_dagster."):
+                assert name.startswith("cogorch_dagster.client"), f"{path.name} imports {name}"
+
+
+def test_no_heavy_import_at_module_level() -> None:
+    layer = [p for folder in ("assets", "jobs", "sensors", "resources") for p in (ROOT / folder).rglob("*.py")]
+    for path in [*layer, *sorted(ENGINE.rglob("*.py"))]:
+        found = {name.split(".")[0] for name in _imports(path, module_level=True)} & HEAVY
+        assert not found, f"{path.relative_to(ROOT)} imports {sorted(found)} at module level"
