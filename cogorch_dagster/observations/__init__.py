@@ -1,0 +1,1 @@
+"""Observations: what they are, where they come from and how they reach the lake. No scores, no policies."""
