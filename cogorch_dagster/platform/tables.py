@@ -57,18 +57,21 @@ decisions = sa.Table(
     sa.Column("decided_at", _timestamp, nullable=False, server_default=_now),
     sa.Column("claimed_at", _timestamp),
     sa.Column("claimed_by", sa.Text),
+    sa.Column("superseded_at", _timestamp),
     sa.ForeignKeyConstraint(
         ["policy_id", "version"],
         ["policy_versions.policy_id", "policy_versions.version"],
-        name="decisions_version",
+        name="decisions_of_version",
     ),
     sa.CheckConstraint("action IN ('approve', 'reject', 'rollback')", name="decisions_action"),
+    # At most one decision of a policy waits: whatever is activated next is never a matter of which job runs first.
     sa.Index(
-        "decisions_waiting",
+        "decisions_one_waiting",
         "policy_id",
-        "decided_at",
-        postgresql_where=sa.text("claimed_at IS NULL AND action <> 'reject'"),
+        unique=True,
+        postgresql_where=sa.text("claimed_at IS NULL AND superseded_at IS NULL AND action <> 'reject'"),
     ),
+    sa.Index("decisions_version", "policy_id", "version", "decided_at"),
 )
 
 audit_log = sa.Table(

@@ -47,10 +47,12 @@ CREATE TABLE decisions (
     decided_at timestamptz NOT NULL DEFAULT now(),
     claimed_at timestamptz,
     claimed_by text,
-    CONSTRAINT decisions_version FOREIGN KEY (policy_id, version) REFERENCES policy_versions (policy_id, version)
+    superseded_at timestamptz,
+    CONSTRAINT decisions_of_version FOREIGN KEY (policy_id, version) REFERENCES policy_versions (policy_id, version)
 );
-CREATE INDEX decisions_waiting ON decisions (policy_id, decided_at)
-    WHERE claimed_at IS NULL AND action <> 'reject';
+CREATE UNIQUE INDEX decisions_one_waiting ON decisions (policy_id)
+    WHERE claimed_at IS NULL AND superseded_at IS NULL AND action <> 'reject';
+CREATE INDEX decisions_version ON decisions (policy_id, version, decided_at);
 
 CREATE TABLE audit_log (
     seq bigint PRIMARY KEY,
@@ -122,7 +124,8 @@ CREATE TABLE lake_hours (
 IMMUTABILITY = """
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
+    RAISE EXCEPTION '% of % refused: its rows are kept for ever', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'restrict_violation';
 END $$;
 
 CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE ON audit_log
@@ -144,6 +147,51 @@ END $$;
 
 CREATE TRIGGER policy_versions_immutable BEFORE UPDATE ON policy_versions
     FOR EACH ROW EXECUTE FUNCTION refuse_version_edit();
+CREATE TRIGGER policy_versions_keep BEFORE DELETE ON policy_versions
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER policy_versions_no_truncate BEFORE TRUNCATE ON policy_versions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- now() is the start of the transaction: only the transaction that claims a decision can activate its version.
+CREATE FUNCTION refuse_unclaimed_activation() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.status <> 'draft' THEN
+            RAISE EXCEPTION 'policy version %@% must begin as a draft, not %', NEW.policy_id, NEW.version, NEW.status
+                USING ERRCODE = 'restrict_violation';
+        END IF;
+    ELSIF NEW.status = 'active' AND OLD.status <> 'active' AND NOT EXISTS (
+        SELECT FROM decisions d
+        WHERE d.policy_id = NEW.policy_id AND d.version = NEW.version AND d.digest = NEW.digest
+          AND d.action IN ('approve', 'rollback') AND d.claimed_at = now()
+    ) THEN
+        RAISE EXCEPTION 'policy version %@% cannot become active: no decision on its digest is claimed here',
+            NEW.policy_id, NEW.version USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER policy_versions_claimed BEFORE INSERT OR UPDATE ON policy_versions
+    FOR EACH ROW EXECUTE FUNCTION refuse_unclaimed_activation();
+
+CREATE FUNCTION refuse_decision_edit() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (NEW.decision_id, NEW.policy_id, NEW.version, NEW.digest, NEW.action, NEW.actor, NEW.reason, NEW.decided_at)
+           IS DISTINCT FROM
+       (OLD.decision_id, OLD.policy_id, OLD.version, OLD.digest, OLD.action, OLD.actor, OLD.reason, OLD.decided_at)
+       OR OLD.claimed_at IS NOT NULL OR OLD.superseded_at IS NOT NULL THEN
+        RAISE EXCEPTION 'decision % is immutable and is used at most once', OLD.decision_id
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER decisions_immutable BEFORE UPDATE ON decisions
+    FOR EACH ROW EXECUTE FUNCTION refuse_decision_edit();
+CREATE TRIGGER decisions_keep BEFORE DELETE ON decisions
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER decisions_no_truncate BEFORE TRUNCATE ON decisions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 """
 
 

@@ -1,0 +1,155 @@
+"""Activation: the one way by which a version comes into force.
+
+One transaction claims a decision by compare-and-set, ends the version in force, activates the decided one, appends to
+the audit log and notifies the fleet. The table is the authority: whatever called this, it verifies again. Below it
+lie a unique index (one active version per policy) and a trigger (no activation without a decision claimed in the same
+transaction), for whoever goes around this module.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from cogorch_dagster.errors import InvalidInput, Refused
+from cogorch_dagster.platform.tables import decisions
+from cogorch_dagster.policies import audit, flags, store
+from cogorch_dagster.policies.decisions import Decision, decision, decisions_of, require_digest
+from cogorch_dagster.policies.document import check_text, parse_ref
+from cogorch_dagster.policies.store import PolicyVersion
+
+# Payload: the policy id. Listeners read the version themselves: a notification may be lost, a row is not.
+CHANNEL = "cogorch_policy"
+
+
+@dataclass(frozen=True)
+class Activation:
+    """What came into force; `previous` is the version that it replaced, None for the first."""
+
+    policy_id: str
+    version: str
+    previous: str | None
+    activated_at: datetime
+    decision_id: uuid.UUID
+
+
+def activate(connection: sa.Connection, target: uuid.UUID | str, actor: str) -> Activation:
+    """Claim a decision and put its version into force, within the caller's transaction.
+
+    The fleet is notified when that transaction commits; until then a crash leaves everything as it was, and
+    `decisions.waiting` names the decision again. A refusal writes nothing.
+
+    Args:
+        target: the id of a decision, or a reference such as `router-core@1.0.1`: its waiting decision.
+        actor: who activates; the decision names who approved.
+
+    Raises:
+        InvalidInput: the target is neither an id nor a reference.
+        Refused: `unknown_decision`, `unknown_policy`, `unknown_version`, `not_approved` (no decision on it),
+            `rejected`, `already_claimed`, `superseded` (a later decision), `learning_disabled` (not for a rollback),
+            `digest_mismatch`, `stale_parent`, `activation_conflict` (someone activated by other means meanwhile).
+    """
+    actor = check_text("actor", actor)
+    claim = _locked_decision(connection, target)
+    _require_claimable(claim)
+    if claim.action == "approve":
+        flags.require_learning(connection, f"activating {claim.ref}")
+    chosen = store.version(connection, claim.policy_id, claim.version)
+    current = store.active(connection, claim.policy_id)
+    _require_activatable(claim, chosen, current)
+    try:
+        with connection.begin_nested():
+            _claim(connection, claim, actor)
+            _replace(connection, claim, chosen, current, actor)
+    except sa.exc.IntegrityError as error:
+        raise Refused(
+            "activation_conflict", f"{chosen.ref} is refused: {str(error.orig).splitlines()[0]}. Nothing was changed."
+        ) from error
+    connection.execute(sa.select(sa.func.pg_notify(CHANNEL, claim.policy_id)))
+    done = store.version(connection, claim.policy_id, claim.version)
+    if done.activated_at is None:
+        raise RuntimeError(f"{done.ref} has no time of activation")
+    return Activation(
+        done.policy_id, done.version, current.version if current else None, done.activated_at, claim.decision_id
+    )
+
+
+def _locked_decision(connection: sa.Connection, target: uuid.UUID | str) -> Decision:
+    """The decision that the target names, read under the policy's lock."""
+    if isinstance(target, str) and "@" in target:
+        policy_id, number = parse_ref(target)
+        store.lock_policy(connection, policy_id)
+        store.version(connection, policy_id, number)
+        found = decisions_of(connection, policy_id, number)
+        if not found:
+            raise Refused(
+                "not_approved", f"{target} has no decision; approve it first: `cogorch policy approve {target}`"
+            )
+        return next((each for each in found if each.waits), found[-1])
+    try:
+        decision_id = target if isinstance(target, uuid.UUID) else uuid.UUID(target)
+    except ValueError as error:
+        raise InvalidInput(f"{target!r} is neither a decision id nor a reference such as router-core@1.0.1") from error
+    store.lock_policy(connection, decision(connection, decision_id).policy_id)
+    return decision(connection, decision_id)
+
+
+def _require_claimable(claim: Decision) -> None:
+    if claim.action == "reject":
+        raise Refused("rejected", f"{claim.ref} was rejected by {claim.actor}: {claim.reason}")
+    if claim.claimed_at is not None:
+        raise Refused(
+            "already_claimed",
+            f"decision {claim.decision_id} on {claim.ref} was used at {claim.claimed_at:%Y-%m-%d %H:%M:%S} UTC by "
+            f"{claim.claimed_by}; a decision is used once, so decide again",
+        )
+    if claim.superseded_at is not None:
+        raise Refused("superseded", f"decision {claim.decision_id} on {claim.ref} is void: a later one replaced it")
+
+
+def _require_activatable(claim: Decision, chosen: PolicyVersion, current: PolicyVersion | None) -> None:
+    possible = ("approved",) if claim.action == "approve" else ("archived", "rolled_back")
+    if chosen.status not in possible:
+        raise Refused(
+            "not_approved", f"{chosen.ref} is {chosen.status}, not {' or '.join(possible)}: decide on it again"
+        )
+    require_digest(chosen, claim.digest)
+    if claim.action == "approve":
+        store.require_parent_active(f"activating {chosen.ref}", chosen.parent, current)
+
+
+def _claim(connection: sa.Connection, claim: Decision, actor: str) -> None:
+    # now() is the transaction's start; the trigger on policy_versions recognises its own transaction by it.
+    claimed = connection.execute(
+        sa.update(decisions)
+        .where(
+            decisions.c.decision_id == claim.decision_id,
+            decisions.c.claimed_at.is_(None),
+            decisions.c.superseded_at.is_(None),
+        )
+        .values(claimed_at=sa.func.now(), claimed_by=actor)
+        .returning(decisions.c.decision_id)
+    ).one_or_none()
+    if claimed is None:
+        raise Refused("already_claimed", f"decision {claim.decision_id} on {claim.ref} was used at this very moment")
+
+
+def _replace(
+    connection: sa.Connection, claim: Decision, chosen: PolicyVersion, current: PolicyVersion | None, actor: str
+) -> None:
+    if current is not None:
+        ending: store.Status = "archived" if claim.action == "approve" else "rolled_back"
+        store.set_status(connection, current, ending)
+        audit.append(connection, actor, f"version.{ending}", current.ref, {"replaced_by": chosen.ref})
+    store.set_status(connection, chosen, "active")
+    payload = {
+        "decision_id": str(claim.decision_id),
+        "action": claim.action,
+        "digest": chosen.digest,
+        "previous": current.version if current else None,
+    }
+    audit.append(connection, actor, "version.activated", chosen.ref, payload)
+    drafts = store.versions(connection, claim.policy_id, "draft")
+    stale = [each for each in drafts if each.parent != chosen.version]
+    store.expire(connection, stale, actor=actor, why=f"{chosen.ref} came into force; proposed against another version")

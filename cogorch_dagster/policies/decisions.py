@@ -1,0 +1,254 @@
+"""Decisions: who approves, rejects or rolls back which version, by its digest, and why.
+
+At most one decision of a policy waits for its activation. A new one supersedes it, so the latest word counts.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, NoReturn
+
+import sqlalchemy as sa
+
+from cogorch_dagster.errors import Refused
+from cogorch_dagster.platform.tables import decisions
+from cogorch_dagster.policies import audit, flags, store
+from cogorch_dagster.policies.document import check_text
+from cogorch_dagster.policies.store import PolicyVersion
+
+Action = Literal["approve", "reject", "rollback"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision; it is used when `claimed_at` is set, and void when `superseded_at` is."""
+
+    decision_id: uuid.UUID
+    policy_id: str
+    version: str
+    digest: str
+    action: Action
+    actor: str
+    reason: str
+    decided_at: datetime
+    claimed_at: datetime | None
+    claimed_by: str | None
+    superseded_at: datetime | None
+
+    @property
+    def ref(self) -> str:
+        """`router-core@1.0.1`."""
+        return f"{self.policy_id}@{self.version}"
+
+    @property
+    def waits(self) -> bool:
+        """Whether an activation may still claim it."""
+        return self.action != "reject" and self.claimed_at is None and self.superseded_at is None
+
+
+def approve(
+    connection: sa.Connection, policy_id: str, version: str, actor: str, reason: str, *, digest: str | None = None
+) -> Decision:
+    """Approve a draft; another version that was approved and not yet activated expires.
+
+    Args:
+        digest: what the approver has seen; refused when the version has another one.
+
+    Raises:
+        InvalidInput: no actor or no reason.
+        Refused: `unknown_policy`, `unknown_version`, `digest_mismatch`, `stale_parent`, `already_approved`,
+            `already_active`, `rejected`, `expired`, `not_a_draft` (was active before: roll back to it).
+    """
+    store.lock_policy(connection, policy_id)
+    target = store.version(connection, policy_id, version)
+    if target.status != "draft":
+        _refuse_approval(target)
+    require_digest(target, digest)
+    store.require_parent_active(f"approving {target.ref}", target.parent, store.active(connection, policy_id))
+    decision = _decide(connection, target, "approve", actor, reason)
+    store.set_status(connection, target, "approved")
+    return decision
+
+
+def reject(
+    connection: sa.Connection, policy_id: str, version: str, actor: str, reason: str, *, digest: str | None = None
+) -> Decision:
+    """Reject a draft, or an approved version that is not activated yet: its approval is void.
+
+    Raises:
+        InvalidInput: no actor or no reason.
+        Refused: `unknown_policy`, `unknown_version`, `digest_mismatch` (only against a given `digest`), `rejected`,
+            `expired`, `already_active`, `not_a_draft`.
+    """
+    store.lock_policy(connection, policy_id)
+    target = store.version(connection, policy_id, version)
+    if target.status not in ("draft", "approved"):
+        _refuse_approval(target)
+    if digest is not None and digest != target.digest:
+        _refuse_digest(target, f"the rejection names {digest}, the version has {target.digest}")
+    decision = _decide(connection, target, "reject", actor, reason)
+    store.set_status(connection, target, "rejected")
+    return decision
+
+
+def rollback(
+    connection: sa.Connection, policy_id: str, version: str, actor: str, reason: str, *, digest: str | None = None
+) -> Decision:
+    """Decide to return to a version that was active before; the active one will end as rolled back.
+
+    Possible while the kill switch is set. A version that was itself rolled back may be named: this is the new
+    decision that it needs.
+
+    Raises:
+        InvalidInput: no actor or no reason.
+        Refused: `unknown_policy`, `unknown_version`, `already_active`, `never_active`, `digest_mismatch`.
+    """
+    store.lock_policy(connection, policy_id)
+    target = store.version(connection, policy_id, version)
+    if target.status == "active":
+        raise Refused("already_active", f"{target.ref} is active; there is nothing to roll back to it from")
+    if target.status not in ("archived", "rolled_back"):
+        raise Refused(
+            "never_active", f"{target.ref} is {target.status} and was never active; roll back to an archived version"
+        )
+    require_digest(target, digest)
+    return _decide(connection, target, "rollback", actor, reason)
+
+
+def apply_mode(connection: sa.Connection, policy_id: str, version: str) -> Decision | None:
+    """Let the policy's mode approve a draft, as actor `rule:<mode>`.
+
+    `manual` never does; `autonomous_threshold` when the lower end of evidence `ci95` reaches the policy's threshold;
+    `autonomous_all` always. A rule never overrides a decision that waits for its activation.
+
+    Returns:
+        The decision, or None when a person has to decide.
+
+    Raises:
+        Refused: `learning_disabled`, or what `approve` refuses.
+    """
+    policy = store.lock_policy(connection, policy_id)
+    target = store.version(connection, policy_id, version)
+    if policy.mode == "manual" or target.status != "draft" or waiting(connection, policy_id):
+        return None
+    if policy.mode == "autonomous_threshold":
+        bound = _lower_bound(target.evidence)
+        if bound is None or bound < policy.threshold:
+            return None
+        reason = f"lower bound of the improvement {bound:.4g} reaches the threshold {policy.threshold:.4g}"
+    else:
+        reason = "the policy's mode approves every proposal"
+    flags.require_learning(connection, f"an approval of {target.ref} by rule")
+    return approve(connection, policy_id, version, f"rule:{policy.mode}", reason, digest=target.digest)
+
+
+def waiting(connection: sa.Connection, policy_id: str | None = None) -> list[Decision]:
+    """The decisions that wait for their activation, oldest first; at most one per policy."""
+    condition = sa.and_(
+        decisions.c.claimed_at.is_(None), decisions.c.superseded_at.is_(None), decisions.c.action != "reject"
+    )
+    return _decisions(connection, condition if policy_id is None else sa.and_(condition, _of(policy_id)))
+
+
+def decisions_of(connection: sa.Connection, policy_id: str, version: str | None = None) -> list[Decision]:
+    """All decisions on a policy, or on one version of it, oldest first."""
+    condition = _of(policy_id)
+    return _decisions(connection, condition if version is None else sa.and_(condition, decisions.c.version == version))
+
+
+def decision(connection: sa.Connection, decision_id: uuid.UUID) -> Decision:
+    """Raises Refused(`unknown_decision`) when there is none of that id."""
+    found = _decisions(connection, decisions.c.decision_id == decision_id)
+    if not found:
+        raise Refused("unknown_decision", f"there is no decision {decision_id}")
+    return found[0]
+
+
+def require_digest(target: PolicyVersion, named: str | None) -> None:
+    """Raises Refused(`digest_mismatch`) unless stored params, stored digest and the named digest agree."""
+    if not target.digest_matches:
+        _refuse_digest(target, "its stored parameters are not those that it was proposed with: the row was edited")
+    if named is not None and named != target.digest:
+        _refuse_digest(target, f"the decision names {named}, the version has {target.digest}")
+
+
+def _decide(connection: sa.Connection, target: PolicyVersion, action: Action, actor: str, reason: str) -> Decision:
+    actor, reason = check_text("actor", actor), check_text("reason", reason)
+    decision_id = uuid.uuid4()
+    _supersede(connection, target, action, actor, f"decision {decision_id} to {action} {target.ref}")
+    connection.execute(
+        sa.insert(decisions).values(
+            decision_id=decision_id,
+            policy_id=target.policy_id,
+            version=target.version,
+            digest=target.digest,
+            action=action,
+            actor=actor,
+            reason=reason,
+            decided_at=sa.func.clock_timestamp(),
+        )
+    )
+    event = {"approve": "version.approved", "reject": "version.rejected", "rollback": "version.rollback_decided"}[
+        action
+    ]
+    payload = {"decision_id": str(decision_id), "digest": target.digest, "reason": reason}
+    audit.append(connection, actor, event, target.ref, payload)
+    return decision(connection, decision_id)
+
+
+def _supersede(connection: sa.Connection, target: PolicyVersion, action: Action, actor: str, why: str) -> None:
+    """Void the waiting decision that the new one contradicts; the version it had approved expires."""
+    for old in waiting(connection, target.policy_id):
+        if action == "reject" and old.version != target.version:
+            continue
+        connection.execute(
+            sa.update(decisions)
+            .where(decisions.c.decision_id == old.decision_id)
+            .values(superseded_at=sa.func.clock_timestamp())
+        )
+        payload = {"decision_id": str(old.decision_id), "action": old.action, "why": why}
+        audit.append(connection, actor, "decision.superseded", old.ref, payload)
+        if old.action == "approve" and old.version != target.version:
+            stale = store.version(connection, old.policy_id, old.version)
+            store.expire(connection, [stale], actor=actor, why=why)
+
+
+def _refuse_approval(target: PolicyVersion) -> NoReturn:
+    reason, remedy = {
+        "approved": ("already_approved", "it waits for its activation"),
+        "canary": ("already_approved", "it is being tried on a share of the traffic"),
+        "active": ("already_active", "nothing is left to decide"),
+        "rejected": ("rejected", "propose again"),
+        "expired": ("expired", "propose again"),
+    }.get(target.status, ("not_a_draft", f"it was active before: `cogorch policy rollback {target.ref}`"))
+    raise Refused(reason, f"{target.ref} is {target.status}: {remedy}")
+
+
+def _refuse_digest(target: PolicyVersion, why: str) -> NoReturn:
+    raise Refused(
+        "digest_mismatch", f"{target.ref} is refused: {why}. Propose the parameters you want as a new version."
+    )
+
+
+def _lower_bound(evidence: dict[str, Any] | None) -> float | None:
+    interval = (evidence or {}).get("ci95")
+    if not isinstance(interval, list) or len(interval) != 2:
+        return None
+    low = interval[0]
+    return float(low) if isinstance(low, int | float) and not isinstance(low, bool) else None
+
+
+def _of(policy_id: str) -> sa.ColumnElement[bool]:
+    return decisions.c.policy_id == policy_id
+
+
+def _decisions(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> list[Decision]:
+    query = sa.select(decisions).where(condition).order_by(decisions.c.decided_at, decisions.c.decision_id)
+    return [_decision(row) for row in connection.execute(query)]
+
+
+def _decision(row: sa.Row[Any]) -> Decision:
+    fields = dict(row._mapping)
+    for name in ("decided_at", "claimed_at", "superseded_at"):
+        fields[name] = fields[name] and fields[name].astimezone(UTC)
+    return Decision(**fields)

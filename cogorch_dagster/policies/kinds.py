@@ -1,0 +1,183 @@
+"""The kinds of versioned documents and what their parameters may be.
+
+Anything that is versioned, approved and rolled back is a kind: adding one is a model and an entry in `KINDS`.
+JSON keys are camelCase; unknown keys are refused, so that a misspelt parameter never passes silently.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from cogorch_dagster.errors import InvalidInput
+from cogorch_dagster.policies.document import as_document
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Milliseconds = Annotated[float, Field(gt=0, le=86_400_000)]
+Cooldown = Annotated[float, Field(ge=0, le=86_400_000)]
+Arm = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Params(BaseModel):
+    """Base of every kind's parameters: camelCase in JSON, no unknown keys, no conversion of types."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+    )
+
+
+class RouterParams(Params):
+    """Weights of the arms a router draws from, its targets, and when it falls back to another arm."""
+
+    model_weights: dict[Arm, Share] = Field(min_length=1, max_length=1000, description="Sum 1, to within 1e-6.")
+    latency_target_ms: Milliseconds
+    max_cost_usd: float = Field(gt=0, le=1e6, description="Per request.")
+    fallback_on: list[Literal["error", "timeout", "rate_limit"]] = Field(max_length=3)
+    cooldown_ms: Cooldown = Field(description="How long an arm that failed is left out of the draw.")
+    timeout_ms: Milliseconds = Field(description="Of one attempt.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        total = math.fsum(self.model_weights.values())
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"modelWeights sum to {total:.9g}; they must sum to 1 (within 1e-6)")
+        if len(set(self.fallback_on)) != len(self.fallback_on):
+            raise ValueError("fallbackOn names a condition twice")
+        return self
+
+
+class AutoscalerParams(Params):
+    """Bounds and speed of a replica count that follows utilisation."""
+
+    min_replicas: int = Field(ge=0, le=100_000)
+    max_replicas: int = Field(ge=1, le=100_000)
+    target_utilization: float = Field(gt=0, le=1, description="Share of capacity in use that is aimed at.")
+    scale_up_step: int = Field(default=1, ge=1, le=10_000, description="Replicas added at once.")
+    scale_down_step: int = Field(default=1, ge=1, le=10_000, description="Replicas removed at once.")
+    scale_up_cooldown_ms: Cooldown = 0.0
+    scale_down_cooldown_ms: Cooldown = 300_000.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(f"minReplicas {self.min_replicas} is above maxReplicas {self.max_replicas}")
+        return self
+
+
+class CanaryParams(Params):
+    """How a new version takes over traffic: rising shares, each held until the evidence suffices."""
+
+    stages: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        min_length=1, max_length=20, description="Share of traffic at each stage, strictly rising."
+    )
+    stage_duration_ms: Annotated[float, Field(gt=0, le=30 * 86_400_000)]
+    min_samples: int = Field(ge=1, le=10_000_000, description="Scored observations of the new version per stage.")
+    max_reward_drop: Share = Field(description="Mean reward of the new version may lie this far below the old one's.")
+    max_error_rate_increase: Share
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if any(after <= before for before, after in zip(self.stages, self.stages[1:], strict=False)):
+            raise ValueError(f"stages {self.stages} must rise strictly")
+        return self
+
+
+class AppliesTo(Params):
+    """Whose observations a reward configuration scores: one component, or all of a kind."""
+
+    component_kind: Literal["llm_router", "autoscaler", "canary", "service", "cell"] | None = None
+    component: str | None = Field(default=None, min_length=1, max_length=200)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.component_kind is None) == (self.component is None):
+            raise ValueError("appliesTo names either componentKind or component; use null for the default of all")
+        return self
+
+
+class RewardParams(Params):
+    """Weights of the reward of one observation, its scales and its thresholds.
+
+    score = clamp(base + success·[success] + quality·q − latency·min(duration/maxLatencyMs, 1)
+                  − cost·min(cost/maxCostUsd, 1) − error·[failure or timeout], 0, 1)
+    """
+
+    applies_to: AppliesTo | None = None
+    base: Share = 0.25
+    success_weight: Share = 0.6
+    quality_weight: Share = 0.0
+    latency_weight: Share = 0.25
+    cost_weight: Share = 0.2
+    error_weight: Share = 0.6
+    max_latency_ms: Milliseconds = 4000.0
+    max_cost_usd: float = Field(default=0.10, gt=0, le=1e6)
+    min_acceptable: Share = Field(default=0.55, description="Below this mean reward tuning starts.")
+    retrain: Share = Field(default=0.40, description="Below this mean reward agents are trained again.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        # Failures are often faster and cheaper than successes; an ordering that rewards them is never wanted.
+        worst_success = self.base + self.success_weight - self.latency_weight - self.cost_weight
+        best_failure = max(self.base + self.quality_weight - self.error_weight, 0.0)
+        if worst_success <= best_failure + 1e-9:
+            raise ValueError(
+                f"a slow, expensive, wrong success would score {max(worst_success, 0.0):.4g}, not above a fast failure "
+                f"({best_failure:.4g}); raise successWeight or errorWeight, or lower latencyWeight or costWeight"
+            )
+        if self.retrain > self.min_acceptable:
+            raise ValueError(f"retrain {self.retrain} is above minAcceptable {self.min_acceptable}")
+        return self
+
+
+KINDS: dict[str, type[BaseModel]] = {
+    "router": RouterParams,
+    "autoscaler": AutoscalerParams,
+    "canary": CanaryParams,
+    "reward": RewardParams,
+}
+
+
+def model_of(kind: str) -> type[BaseModel]:
+    """The parameter model of a kind.
+
+    Raises:
+        InvalidInput: no such kind.
+    """
+    if kind not in KINDS:
+        raise InvalidInput(f"unknown kind {kind!r}; known kinds: {', '.join(sorted(KINDS))}")
+    return KINDS[kind]
+
+
+def validated(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The complete document of a kind, defaults filled in, keys in camelCase, ready to be stored and digested.
+
+    Raises:
+        InvalidInput: unknown kind, or every parameter that is wrong, each on a line of its own.
+    """
+    try:
+        model = model_of(kind).model_validate(dict(params), by_alias=True, by_name=False)
+    except ValidationError as error:
+        problems = "\n".join(f"  {problem}" for _, problem in problems_of(error))
+        raise InvalidInput(f"parameters of kind {kind} are not valid:\n{problems}") from error
+    return as_document(model.model_dump(mode="json", by_alias=True))
+
+
+def problems_of(error: ValidationError) -> list[tuple[tuple[str | int, ...], str]]:
+    """Each problem of a pydantic error as (place, `place: message (got value)`)."""
+    found = []
+    for item in error.errors(include_url=False, include_context=False):
+        place = tuple(item["loc"])
+        message = item["msg"].removeprefix("Value error, ")
+        name = ".".join(str(part) for part in place)
+        value = item.get("input")
+        got = f" (got {value!r})" if isinstance(value, str | int | float) and item["type"] != "value_error" else ""
+        found.append((place, f"{name}: {message}{got}" if name else message))
+    return found
