@@ -1,6 +1,8 @@
 """One embedded PostgreSQL for the whole session, one fresh pair of databases and one home for each test that asks."""
 
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,15 +18,17 @@ TEMPLATE = "cogorch_template"
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def server() -> Iterator[Settings]:
     """Settings of the session's server; its `cogorch_template` database is migrated, never written to."""
-    home = tmp_path_factory.mktemp("server")
+    # Not below pytest's own folder: every pytest that starts closes that to other users, and as root the server is one.
+    home = Path(tempfile.mkdtemp(prefix="cogorch-server-"))
     settings = Settings(home=home, database=TEMPLATE, dagster_database="dagster_template", _env_file=None)
     migrate.prepare(settings)
     database.dispose()
     yield settings
     database.dispose()
     postgres.stop(settings, mode="immediate")
+    shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture

@@ -1,0 +1,61 @@
+"""A policy to test with: `router-x`, three arms, version 1.0.0 active as the seed would make it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from cogorch_dagster.platform.database import transaction
+from cogorch_dagster.policies import store
+from cogorch_dagster.policies.activation import activate
+from cogorch_dagster.policies.decisions import approve
+from cogorch_dagster.settings import Settings
+
+
+def router_params(first: float = 0.5, **changes: Any) -> dict[str, Any]:
+    return {
+        "modelWeights": {"a": first, "b": 1 - first},
+        "latencyTargetMs": 100,
+        "maxCostUsd": 0.01,
+        "fallbackOn": ["error"],
+        "cooldownMs": 0,
+        "timeoutMs": 1000,
+        **changes,
+    }
+
+
+@pytest.fixture
+def params() -> Any:
+    """Builds valid router parameters with a given first weight."""
+    return router_params
+
+
+@pytest.fixture
+def router(settings: Settings) -> str:
+    """Id of a policy whose 1.0.0 is active."""
+    with transaction(settings) as connection:
+        store.create_policy(connection, "router-x", "router", "router:x", actor="ada")
+        store.propose_version(connection, "router-x", router_params(), actor="ada")
+        approve(connection, "router-x", "1.0.0", "ada", "first")
+        activate(connection, "router-x@1.0.0", "ada")
+    return "router-x"
+
+
+@pytest.fixture
+def connection(settings: Settings) -> Iterator[sa.Connection]:
+    """One transaction for a whole test."""
+    with transaction(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def unguarded(settings: Settings) -> Any:
+    """Runs SQL as a superuser who has switched the triggers off."""
+
+    def run(sql: str, **values: Any) -> None:
+        with transaction(settings) as superuser:
+            superuser.execute(sa.text("SET LOCAL session_replication_role = replica"))
+            superuser.execute(sa.text(sql), values)
+
+    return run
