@@ -24,10 +24,11 @@ from cogorch_dagster.settings import Settings
 
 MAX_BATCH_BYTES = 256 * 1024 * 1024
 
+# One JSON document instead of arrays: psycopg escapes an array of JSON texts character by character, six times slower.
 _ENQUEUE = sa.text("""
     INSERT INTO inbox_observations (source, source_id, occurred_at, payload)
-    SELECT * FROM unnest(CAST(:sources AS text[]), CAST(:source_ids AS text[]),
-                         CAST(:times AS timestamptz[]), CAST(:payloads AS jsonb[]))
+    SELECT r ->> 'source', r ->> 'source_id', CAST(r ->> 'occurred_at' AS timestamptz), r
+    FROM jsonb_array_elements(CAST(:rows AS jsonb)) AS r
     ON CONFLICT DO NOTHING
 """)
 _ENQUEUE_FEEDBACK = sa.text("""
@@ -92,15 +93,7 @@ def enqueue(connection: sa.Connection, observations: Sequence[Observation]) -> E
         return Enqueued(0, 0)
     # In order of the key, so that two batches which share rows wait for each other instead of deadlocking.
     ordered = sorted(observations, key=lambda row: (row.source, row.source_id))
-    result = connection.execute(
-        _ENQUEUE,
-        {
-            "sources": [row.source for row in ordered],
-            "source_ids": [row.source_id for row in ordered],
-            "times": [row.occurred_at for row in ordered],
-            "payloads": [_payload(row) for row in ordered],
-        },
-    )
+    result = connection.execute(_ENQUEUE, {"rows": orjson.dumps([_payload(row) for row in ordered]).decode()})
     return Enqueued(result.rowcount, len(ordered) - result.rowcount)
 
 
@@ -154,8 +147,8 @@ def depth(connection: sa.Connection) -> int:
     return int(connection.execute(sa.text(query)).scalar_one())
 
 
-def _payload(row: Observation) -> str:
-    return orjson.dumps({name: value for name, value in row.__dict__.items() if value is not None}).decode()
+def _payload(row: Observation) -> dict[str, Any]:
+    return {name: value for name, value in row.__dict__.items() if value is not None}
 
 
 def _drain_observations(connection: sa.Connection, settings: Settings, max_rows: int) -> Stored:
