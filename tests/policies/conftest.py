@@ -1,11 +1,13 @@
 """A policy to test with: `router-x`, three arms, version 1.0.0 active as the seed would make it."""
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from cogorch_dagster.platform import postgres
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies import store
 from cogorch_dagster.policies.activation import activate
@@ -31,22 +33,51 @@ def params() -> Any:
     return router_params
 
 
-@pytest.fixture
-def router(settings: Settings) -> str:
-    """Id of a policy whose 1.0.0 is active."""
-    with transaction(settings) as connection:
-        store.create_policy(connection, "router-x", "router", "router:x", actor="ada")
-        store.propose_version(connection, "router-x", router_params(), actor="ada")
-        approve(connection, "router-x", "1.0.0", "ada", "first")
-        activate(connection, "router-x@1.0.0", "ada")
+def make_router(connection: sa.Connection) -> str:
+    store.create_policy(connection, "router-x", "router", "router:x", actor="ada")
+    store.propose_version(connection, "router-x", router_params(), actor="ada")
+    approve(connection, "router-x", "1.0.0", "ada", "first")
+    activate(connection, "router-x@1.0.0", "ada")
     return "router-x"
 
 
 @pytest.fixture
-def connection(settings: Settings) -> Iterator[sa.Connection]:
-    """One transaction for a whole test."""
-    with transaction(settings) as opened:
+def router(settings: Settings) -> str:
+    """Id of a policy whose 1.0.0 is active, committed."""
+    with transaction(settings) as connection:
+        return make_router(connection)
+
+
+@pytest.fixture(scope="module")
+def shared_engine(server: Settings) -> Iterator[sa.Engine]:
+    """A migrated database that a module's tests only touch in transactions that are rolled back."""
+    name = f"cogorch_shared_{uuid.uuid4().hex[:12]}"
+    admin = sa.create_engine(_url(server, "postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
+    with admin.connect() as connection:
+        connection.execute(sa.text(f'CREATE DATABASE "{name}" TEMPLATE "{server.database}"'))
+    engine = sa.create_engine(_url(server, name))
+    yield engine
+    engine.dispose()
+    with admin.connect() as connection:
+        connection.execute(sa.text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+    admin.dispose()
+
+
+@pytest.fixture
+def connection(shared_engine: sa.Engine) -> Iterator[sa.Connection]:
+    """One transaction for a whole test, rolled back."""
+    with shared_engine.connect() as opened:
         yield opened
+
+
+@pytest.fixture
+def rx(connection: sa.Connection) -> str:
+    """As `router`, within `connection`."""
+    return make_router(connection)
+
+
+def _url(server: Settings, name: str) -> str:
+    return postgres.server_url(server, name).replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 @pytest.fixture
