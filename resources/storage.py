@@ -24,7 +24,7 @@ class InstallationStorage(DagsterPostgresStorage):
 
     @classmethod
     def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+        cls, inst_data: ConfigurableClassData | None, _config_value: Mapping[str, Any]
     ) -> "InstallationStorage":
         settings = load_settings()
         postgres.ensure_running(settings)

@@ -1,0 +1,51 @@
+"""The one Dagster code location. Everything it names is defined in `assets/`, `jobs/`, `sensors/` and `resources/`.
+
+Loaded again for every run and step, so what it imports at module level stays light; engine modules that are not wait
+inside the functions that need them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from assets.active_policy import active_policy
+from assets.checks import checks
+from assets.observations import observations, sources
+from assets.policy_versions import policy_versions
+from assets.rewards import rewards
+from assets.rolling_stats import rolling_stats
+from assets.rollups import rollups
+from jobs.clean_up import clean_up
+from jobs.gate import activation, review, rollback
+from jobs.learning import learning_loop, tuning
+from jobs.schedules import schedules
+from resources.installation import CogorchResource
+from sensors.decisions import waiting_decisions
+from sensors.hours import new_or_stale_hours
+from sensors.low_reward import low_reward
+
+
+def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """The real definitions, on other resources where a test or another deployment wants them.
+
+    Raises:
+        ValueError: an override names no resource.
+    """
+    resources: dict[str, Any] = {"cogorch": CogorchResource()}
+    unknown = sorted(set(resource_overrides or {}) - set(resources))
+    if unknown:
+        raise ValueError(f"there is no resource {', '.join(unknown)}; known: {', '.join(resources)}")
+    return dg.Definitions(
+        assets=[*sources, observations, rewards, rollups, rolling_stats, policy_versions, active_policy],
+        asset_checks=checks,
+        jobs=[learning_loop, tuning, review, activation, rollback, clean_up],
+        schedules=schedules,
+        sensors=[new_or_stale_hours, low_reward, waiting_decisions],
+        resources={**resources, **(resource_overrides or {})},
+        # A process for each step costs seconds, the steps themselves mostly less.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

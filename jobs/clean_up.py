@@ -1,0 +1,82 @@
+"""Everything that grows is bounded here: raw hours, unreferenced files, undecided drafts, Dagster's own history."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from pydantic import Field
+
+from jobs.lanes import UPKEEP
+from jobs.run_trimming import trim_runs
+from resources.installation import CogorchResource
+
+
+class CleanUpConfig(dg.Config):
+    """How long things are kept that the settings do not bound."""
+
+    unreferenced_file_hours: int = Field(
+        default=24, ge=1, le=8760, description="Files that no hour names; must exceed the longest run."
+    )
+    undecided_draft_days: int = Field(default=14, ge=1, le=365, description="Candidates without a decision.")
+
+
+class TrimConfig(dg.Config):
+    """How much of Dagster's history is kept."""
+
+    run_days: int = Field(default=7, ge=1, le=365, description="Finished runs that hold no latest materialisation.")
+    most_runs: int = Field(default=5000, ge=1, le=100_000, description="At most so many are deleted at once.")
+    budget_s: int = Field(default=300, ge=1, le=1500, description="Stop after so many seconds; the next time goes on.")
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def drop_old_hours(context: dg.OpExecutionContext, cogorch: CogorchResource) -> None:
+    """Drops raw hours past the retention whose rollups are kept and current."""
+    from cogorch_dagster.observations import retention
+    from cogorch_dagster.rewards import materialise
+
+    dropped = retention.drop_expired(cogorch.settings, materialise.stale_hours)
+    context.add_output_metadata(
+        {
+            "hours_dropped": len(dropped.hours),
+            "hours_waiting_for_their_rollup": len(dropped.waiting),
+            "quarantine_files_deleted": dropped.quarantine_files,
+        }
+    )
+
+
+@dg.op(ins={"after": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
+def delete_unreferenced_files(context: dg.OpExecutionContext, config: CleanUpConfig, cogorch: CogorchResource) -> None:
+    """Deletes the files of the lake that no hour names: what crashes and recomputation left."""
+    from cogorch_dagster.lake import files
+
+    deleted = files.delete_unreferenced(cogorch.settings, timedelta(hours=config.unreferenced_file_hours))
+    context.add_output_metadata({"files_deleted": deleted})
+
+
+@dg.op(ins={"after": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
+def expire_undecided_drafts(context: dg.OpExecutionContext, config: CleanUpConfig, cogorch: CogorchResource) -> None:
+    """Expires candidates that nobody decided on; their evidence is too old by then."""
+    from cogorch_dagster.platform.database import transaction
+    from cogorch_dagster.policies import store
+
+    with transaction(cogorch.settings) as connection:
+        expired = store.expire_drafts(connection, timedelta(days=config.undecided_draft_days))
+    context.add_output_metadata({"expired": ", ".join(version.ref for version in expired) or "none"})
+
+
+@dg.op(ins={"after": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
+def trim_dagster_history(context: dg.OpExecutionContext, config: TrimConfig) -> None:
+    """Deletes old finished runs with their events and logs, except those that hold an asset's latest state."""
+    trimmed = trim_runs(
+        context.instance,
+        older_than=datetime.now(UTC) - timedelta(days=config.run_days),
+        most=config.most_runs,
+        budget_s=config.budget_s,
+    )
+    context.add_output_metadata({"deleted": trimmed.deleted, "kept_for_their_assets": trimmed.kept})
+
+
+@dg.job(tags=UPKEEP)
+def clean_up() -> None:
+    """Keeps the installation from growing without bound. Every step may be repeated, and stops by itself."""
+    files_deleted = delete_unreferenced_files(after=drop_old_hours())
+    trim_dagster_history(after=expire_undecided_drafts(after=files_deleted))
