@@ -16,7 +16,7 @@ def test_seeds_are_active_and_audited(settings: Settings) -> None:
         router = store.active(connection, "router-core")
         assert router is not None
         assert router.component == "router:core"
-        assert router.params["modelWeights"] == {"digits-linear": 0.2, "digits-forest": 0.2, "digits-ensemble": 0.6}
+        assert set(router.params["modelWeights"]) == {"digits-linear", "digits-forest", "digits-ensemble"}
         assert [each.policy_id for each in store.active_of_kind(connection, "reward")] == [
             "reward-default",
             "reward-llm_router",
