@@ -24,6 +24,10 @@ def server() -> Iterator[Settings]:
     home = Path(tempfile.mkdtemp(prefix="cogorch-server-"))
     settings = Settings(home=home, database=TEMPLATE, dagster_database="dagster_template", _env_file=None)
     migrate.prepare(settings)
+    # No test crashes the machine, and what a killed server wrote is with the kernel; cloning databases waits for disks.
+    with database.engine(settings).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("ALTER SYSTEM SET fsync = off"))
+        connection.execute(sa.text("SELECT pg_reload_conf()"))
     database.dispose()
     yield settings
     database.dispose()
