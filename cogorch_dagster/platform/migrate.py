@@ -1,11 +1,15 @@
 """Create the installation's databases and bring the control plane to the newest schema; safe to run any time."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from cogorch_dagster.platform import database, postgres
 from cogorch_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 
 def prepare(settings: Settings) -> str:
@@ -42,13 +46,29 @@ def create_databases(settings: Settings) -> list[str]:
 def upgrade(settings: Settings) -> str:
     """Run the pending migrations in one transaction; concurrent callers wait for each other."""
     from alembic import command
-    from alembic.config import Config
     from alembic.runtime.migration import MigrationContext
 
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config = _config()
     with database.transaction(settings) as connection:
         database.lock(connection, "migrate")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+def revisions(settings: Settings) -> tuple[str | None, str | None]:
+    """The revision that the control plane has, and the newest there is."""
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    with database.transaction(settings) as connection:
+        present = MigrationContext.configure(connection).get_current_revision()
+    return present, ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _config() -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config

@@ -25,10 +25,17 @@ class Port(NamedTuple):
 
 def ports(settings: Settings) -> list[Port]:
     """The ports of an installation."""
-    return [
-        Port("service", settings.service_host, settings.service_port, "COGORCH_SERVICE_PORT"),
-        Port("webserver", settings.webserver_host, settings.webserver_port, "COGORCH_WEBSERVER_PORT"),
-    ]
+    return [service(settings), webserver(settings)]
+
+
+def service(settings: Settings) -> Port:
+    """Where the service listens."""
+    return Port("service", settings.service_host, settings.service_port, "COGORCH_SERVICE_PORT")
+
+
+def webserver(settings: Settings) -> Port:
+    """Where Dagster's web UI listens."""
+    return Port("webserver", settings.webserver_host, settings.webserver_port, "COGORCH_WEBSERVER_PORT")
 
 
 def require_free(port: Port) -> None:

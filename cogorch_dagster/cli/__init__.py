@@ -1,0 +1,52 @@
+"""The `cogorch` command: reads arguments, calls one engine function, prints what came of it.
+
+One file per group of commands. A module here imports nothing but typer at its top, so that `cogorch --help` is quick;
+what a command needs, it imports when it runs.
+"""
+
+import os
+import sys
+
+import typer
+
+from cogorch_dagster.cli import audit, doctor, flags, observations, policy, run, setup, stats, token
+from cogorch_dagster.cli.output import EXIT_CODES, examples, report_error
+from cogorch_dagster.errors import CogorchError
+
+app = typer.Typer(
+    name="cogorch",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Observe a fleet, score it, learn, and propose policies that somebody approves.",
+    epilog=examples("cogorch up", "cogorch policy approve router-core@1.0.1 --reason 'cheaper, same quality'")
+    + "\n\n"
+    + EXIT_CODES,
+)
+app.command("setup", short_help="Prepare everything; safe to repeat.", epilog=setup.SETUP_EPILOG)(setup.setup)
+app.command("up", short_help="Start everything and keep it running.", epilog=run.UP_EPILOG)(run.up)
+app.command("down", short_help="Stop everything.", epilog=run.DOWN_EPILOG)(run.down)
+app.command("demo", short_help="The whole loop on a small real fleet.", epilog=run.DEMO_EPILOG)(run.demo)
+app.command("doctor", short_help="Check everything, name remedies.", epilog=doctor.DOCTOR_EPILOG)(doctor.doctor)
+app.add_typer(observations.app, name="observations", short_help="Import files, look at single rows.")
+app.command("stats", short_help="Rolling statistics of the fleet.", epilog=stats.STATS_EPILOG)(stats.stats)
+app.add_typer(policy.app, name="policy", short_help="Look, propose, decide, activate.")
+app.add_typer(audit.app, name="audit", short_help="The log of all that happened.")
+app.command("lineage", short_help="Where a version comes from.", epilog=audit.LINEAGE_EPILOG)(audit.lineage)
+app.add_typer(flags.app, name="flags", short_help="Switches; learning.enabled stops learning.")
+app.add_typer(token.app, name="token", short_help="Who may talk to the service.")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app(prog_name="cogorch")
+    except CogorchError as error:
+        sys.exit(report_error(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader has seen enough; Python would complain once more while it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

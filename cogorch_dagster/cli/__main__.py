@@ -1,0 +1,5 @@
+"""`python -m cogorch_dagster.cli` is `cogorch`."""
+
+from cogorch_dagster.cli import main
+
+main()

@@ -1,0 +1,96 @@
+"""How versions of policies look: as JSON, as a few lines, as the changes between two of them."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from cogorch_dagster.cli.output import fields, table, text
+
+if TYPE_CHECKING:
+    from cogorch_dagster.policies.decisions import Decision
+    from cogorch_dagster.policies.diff import Change
+    from cogorch_dagster.policies.store import Policy, PolicyVersion
+
+
+def listed(policy: "Policy", versions: "list[PolicyVersion]", waiting: "Decision | None") -> dict[str, Any]:
+    """A policy with its versions and the decision that waits, for JSON."""
+    own = [version for version in versions if version.policy_id == policy.policy_id]
+    return {
+        "policy_id": policy.policy_id,
+        "kind": policy.kind,
+        "component": policy.component,
+        "mode": policy.mode,
+        "threshold": policy.threshold,
+        "active": next((version.version for version in own if version.status == "active"), None),
+        "waiting": waiting
+        and {"decision_id": waiting.decision_id, "action": waiting.action, "version": waiting.version},
+        "versions": [
+            {
+                "version": version.version,
+                "status": version.status,
+                "digest": version.digest,
+                "parent": version.parent,
+                "created_at": version.created_at,
+                "created_by": version.created_by,
+                "activated_at": version.activated_at,
+                "ended_at": version.ended_at,
+            }
+            for version in own
+        ],
+    }
+
+
+def plain(version: "PolicyVersion") -> dict[str, Any]:
+    """A version for JSON."""
+    return {"ref": version.ref, **asdict(version), "digest_matches": version.digest_matches}
+
+
+def show_version(version: "PolicyVersion") -> None:
+    """Print what a version is, without its parameters."""
+    fields(
+        [
+            ("version", f"{version.ref} ({version.status})"),
+            ("component", version.component),
+            ("proposed", f"{text(version.created_at)} by {version.created_by}, parent {version.parent or 'none'}"),
+            ("activated", version.activated_at),
+            ("digest", version.digest + ("" if version.digest_matches else "  DOES NOT MATCH THE PARAMETERS")),
+            ("evidence", evidence_line(version.evidence)),
+        ]
+    )
+
+
+def show_changes(title: str, changes: "list[Change]") -> None:
+    """Print the parameters that differ."""
+    print(title)
+    if not changes:
+        print("no difference")
+        return
+    table(
+        ("parameter", "before", "after"),
+        [(change.path, _value(change.before), _value(change.after)) for change in changes],
+    )
+
+
+def _value(value: object) -> object:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def evidence_line(evidence: dict[str, Any] | None) -> str:
+    """The gist of a version's evidence in one line."""
+    if not evidence:
+        return "none: proposed by a person or the seed"
+    interval = evidence.get("ci95")
+    if not isinstance(interval, list) or len(interval) != 2 or "estimate" not in evidence:
+        return brief(evidence)
+    parts = [f"improvement {evidence['estimate']:+.4f}, 95 % interval {interval[0]:+.4f} to {interval[1]:+.4f}"]
+    if (size := evidence.get("effective_sample_size")) is not None:
+        parts.append(f"effective sample size {size:,.0f}")
+    if (decisions := evidence.get("decisions")) is not None:
+        parts.append(f"{decisions:,} decisions")
+    return ", ".join(parts)
+
+
+def brief(payload: dict[str, Any], limit: int = 100) -> str:
+    """A JSON object in one short line."""
+    shown = ", ".join(f"{name}={value}" for name, value in payload.items() if value is not None)
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
