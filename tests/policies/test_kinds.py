@@ -60,7 +60,7 @@ shares = st.floats(0, 1)
     base=shares, success=shares, quality=shares, latency=shares, cost=shares, error=shares,
     q=shares, failure_quality=shares,
 )  # fmt: skip
-def test_an_accepted_reward_never_scores_a_failure_as_high_as_a_success(  # noqa: PLR0917
+def test_an_accepted_reward_never_scores_a_failure_as_high_as_a_success(
     base: float, success: float, quality: float, latency: float, cost: float, error: float, q: float,
     failure_quality: float,
 ) -> None:  # fmt: skip

@@ -210,7 +210,7 @@ def test_drafts_expire_with_age(connection: sa.Connection, rx: str, params: Any)
         ("autonomous_all", None, "rule:autonomous_all"),
     ],
 )
-def test_modes(  # noqa: PLR0917
+def test_modes(
     connection: sa.Connection, rx: str, params: Any, mode: store.Mode, evidence: Any, approved_by: str | None
 ) -> None:
     store.set_mode(connection, rx, mode, threshold=0.05, actor="ada", reason="trial")
