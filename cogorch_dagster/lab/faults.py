@@ -70,8 +70,10 @@ def switch(server_url: str, control_token: str, fault: Fault) -> None:
     except httpx.HTTPStatusError as error:
         raise Unavailable(f"{server_url} refuses the fault {fault.kind}: {error.response.text}") from error
     except httpx.TransportError as error:
-        if fault.kind != "kill":
-            raise Unavailable(f"{server_url} does not take the fault {fault.kind}: {error!r}") from error
+        # A server that is told to end cuts the connection instead of answering.
+        if fault.kind == "kill" and isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
+            return
+        raise Unavailable(f"{server_url} does not take the fault {fault.kind}: {error!r}") from error
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,7 +1,8 @@
 """The classifiers of the lab: three sizes of one task, each trained where it serves, with a fixed seed, in a moment.
 
 Cost is metered: CPU seconds of the serving thread times the price of a second on that size of server. The prices are
-list prices of the lab in USD, chosen so that an answer costs about what an answer of a hosted language model costs.
+list prices of the lab in USD, in proportion 1:2:4 as machine sizes are sold, and of a height at which the best model's
+answer costs about what an answer of a hosted language model does (0.0015).
 """
 
 from collections.abc import Callable
@@ -93,8 +94,8 @@ def _train_ensemble(images: digits.Images, seed: int) -> Predict:
 MODELS = {
     spec.name: spec
     for spec in (
-        ModelSpec("digits-linear", 0.5, _train_linear),
-        ModelSpec("digits-forest", 0.5, _train_forest),
-        ModelSpec("digits-ensemble", 1.0, _train_ensemble),
+        ModelSpec("digits-linear", 0.025, _train_linear),
+        ModelSpec("digits-forest", 0.05, _train_forest),
+        ModelSpec("digits-ensemble", 0.1, _train_ensemble),
     )
 }
