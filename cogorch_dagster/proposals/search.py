@@ -93,7 +93,8 @@ def best_weights(objective: Objective, region: Region, *, seed: int = 0, random_
         weights, value = _climb(objective, region, starts[start], float(values[start]))
         if value > bound:
             best, bound = weights, value
-    return best if best is objective.active else _rounded(best, region)
+    rounded = _rounded(best, region)
+    return rounded if objective(rounded[None])[0] > values[0] else objective.active
 
 
 def _climb(objective: Objective, region: Region, weights: Floats, value: float) -> tuple[Floats, float]:

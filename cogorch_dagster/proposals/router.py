@@ -1,0 +1,190 @@
+"""Proposals for a router: the weights whose lower bound of the improvement is highest, held to independent evidence.
+
+The decisions are split in two by a hash of their id. One half chooses the weights, the other, which has not seen the
+choice, estimates them; so the estimate of the chosen weights is not inflated by having been chosen. Estimates assume
+that requests do not affect each other: an arm that slows down under more load is worth less than it was when logged.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cogorch_dagster.errors import InvalidInput, Refused
+from cogorch_dagster.evaluation.decisions import HALVES, Decisions, read_decisions
+from cogorch_dagster.evaluation.estimators import estimate
+from cogorch_dagster.evaluation.improvement import improvement
+from cogorch_dagster.evaluation.measurement import period
+from cogorch_dagster.platform.database import transaction
+from cogorch_dagster.policies import decisions as policy_decisions
+from cogorch_dagster.policies import flags, store
+from cogorch_dagster.policies.store import PolicyVersion
+from cogorch_dagster.proposals import requirements
+from cogorch_dagster.proposals.evidence import by_arm, evidence_document, weights_of
+from cogorch_dagster.proposals.requirements import Insufficient, Limits
+from cogorch_dagster.proposals.search import Objective, Region, best_weights
+from cogorch_dagster.settings import Settings
+
+ACTOR = "proposals:router"
+SEARCH_HALF, ESTIMATION_HALF = range(HALVES)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A stored draft. `created` is false when the same inputs had already given it; `decision` is one by rule."""
+
+    version: PolicyVersion
+    created: bool
+    decision: policy_decisions.Decision | None
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        return self.version.evidence or {}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why there is no proposal; `evidence` holds what was found, as far as it came."""
+
+    reason: str
+    message: str
+    evidence: dict[str, Any]
+
+
+def propose(
+    settings: Settings,
+    policy_id: str,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limits: Limits | None = None,
+    feedback_delay: timedelta | None = None,
+    seed: int = 0,
+    actor: str = ACTOR,
+) -> Proposal | Refusal:
+    """Propose better weights for a router from its decisions in [since, until), by default of the last 7 days.
+
+    A proposal is stored as a draft and its policy's mode is applied. The same inputs give the same draft, stored once.
+    Nothing is stored with a refusal, whose reasons are: learning_disabled, no_active_policy, decision_waiting,
+    single_arm, rejected_before, too_few_decisions, unsettled, missing_feedback, missing_overlap,
+    small_effective_sample, bound_below_minimum_gain, stale_parent, and those of `policies.store.propose_version`.
+
+    Raises:
+        InvalidInput: the policy is no router, or a limit is out of bounds.
+    """
+    limits = limits or Limits()
+    since, until = period(since, until)
+    try:
+        active = _ready(settings, policy_id)
+        found = read_decisions(settings, policy_id, since, until, seed=seed, feedback_delay=feedback_delay)
+        inputs = _inputs(active, found, limits, seed)
+        if (draft := _same_draft(settings, active, inputs)) is not None:
+            return draft
+        params, evidence = _candidate(active, found, limits, seed, inputs)
+        return _store(settings, active, params, evidence, actor)
+    except Insufficient as refusal:
+        return Refusal(refusal.reason, str(refusal), refusal.evidence)
+    except Refused as refusal:
+        return Refusal(refusal.reason, str(refusal), {})
+
+
+def _ready(settings: Settings, policy_id: str) -> PolicyVersion:
+    """The active version, if a proposal for it may be made now."""
+    with transaction(settings) as connection:
+        flags.require_learning(connection, f"a proposal for {policy_id}")
+        policy = store.policy(connection, policy_id)
+        active = store.active(connection, policy_id)
+        waiting = policy_decisions.waiting(connection, policy_id)
+    if policy.kind != "router":
+        raise InvalidInput(f"{policy_id} is of kind {policy.kind}; weights are proposed for policies of kind router")
+    if active is None:
+        raise Refused(
+            "no_active_policy",
+            f"{policy_id} has no active version to improve on; propose one by hand and activate it first",
+        )
+    if waiting:
+        raise Refused(
+            "decision_waiting",
+            f"{waiting[0].ref} has been decided on ({waiting[0].action}) and waits for its activation; "
+            "activate or reject it, then propose on what it brings",
+        )
+    used = sum(weight > 0 for weight in weights_of(active.params).values())
+    if used < 2:
+        raise Refused(
+            "single_arm",
+            f"{active.ref} gives weight to {used} arm; nothing can be learnt about others. "
+            "Propose a version by hand that gives at least 2 arms some weight.",
+        )
+    return active
+
+
+def _candidate(
+    active: PolicyVersion, found: Decisions, limits: Limits, seed: int, inputs: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parameters and evidence of the best candidate that the evidence supports."""
+    before = weights_of(active.params)
+    requirements.require_decisions(active, found, limits)
+    halves = [found.patterns(half, list(before)) for half in range(HALVES)]
+    old = halves[0].weights(before)
+    for half in halves:
+        requirements.require_overlap(active, half, before, limits)
+    region = Region.around(old, limits.step_limit, limits.floor)
+    objective = Objective(halves[SEARCH_HALF], old, limits.minimum_ess)
+    new = best_weights(objective, region, seed=seed)
+    independent = halves[ESTIMATION_HALF]
+    after = by_arm(independent, new, before)
+    estimated = estimate(independent, new, "dr")
+    dr, snips = (improvement(independent, new, old, name) for name in ("dr", "snips"))
+    document = evidence_document(
+        active=active,
+        decisions=found,
+        patterns=independent,
+        weights={arm: (before[arm], after[arm]) for arm in before},
+        dr=dr,
+        snips=snips,
+        candidate=estimated,
+        limits=asdict(limits),
+        seed=seed,
+        inputs=inputs,
+        created_at=datetime.now(UTC),
+    )
+    requirements.require_support(estimated, document, limits)
+    requirements.require_gain(dr, snips, document, limits)
+    return {**active.params, "modelWeights": after}, document
+
+
+def _store(
+    settings: Settings, active: PolicyVersion, params: dict[str, Any], evidence: dict[str, Any], actor: str
+) -> Proposal:
+    with transaction(settings) as connection:
+        version = store.propose_version(
+            connection, active.policy_id, params, evidence, parent=active.version, actor=actor
+        )
+        decision = policy_decisions.apply_mode(connection, version.policy_id, version.version)
+        return Proposal(store.version(connection, version.policy_id, version.version), True, decision)
+
+
+def _same_draft(settings: Settings, active: PolicyVersion, inputs: str) -> Proposal | None:
+    """The draft that these inputs have given before; refused when a person has rejected it."""
+    with transaction(settings) as connection:
+        earlier = [
+            version
+            for version in store.versions(connection, active.policy_id)
+            if version.parent == active.version and (version.evidence or {}).get("inputs") == inputs
+        ]
+    for version in reversed(earlier):
+        if version.status == "draft":
+            return Proposal(version, False, None)
+        if version.status == "rejected":
+            raise Refused(
+                "rejected_before",
+                f"the same decisions and limits have given {version.ref}, which was rejected; "
+                "wait for new decisions or change a limit",
+            )
+    return None
+
+
+def _inputs(active: PolicyVersion, found: Decisions, limits: Limits, seed: int) -> str:
+    used = [found.inputs, found.usable, active.version, active.digest, asdict(limits), seed]
+    return "sha256:" + hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
