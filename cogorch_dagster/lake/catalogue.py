@@ -102,7 +102,7 @@ def append_files(connection: sa.Connection, dataset: Dataset, hour: datetime, fi
     )
 
 
-def replace_hour(  # noqa: PLR0917
+def replace_hour(
     connection: sa.Connection,
     dataset: Dataset,
     hour: datetime,

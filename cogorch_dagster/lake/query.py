@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from cogorch_dagster.lake import files
 from cogorch_dagster.lake.catalogue import HourEntry
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def connect(settings: Settings) -> "duckdb.DuckDBPyConnection":
     """An in-memory DuckDB for one task: limits from the settings, UTC, spilling under `<home>/spill`.
 
-    Rows come in no particular order unless the query asks for one. It never loads an extension from the network.
+    It never loads an extension from the network.
     """
     import duckdb
 
@@ -29,7 +29,6 @@ def connect(settings: Settings) -> "duckdb.DuckDBPyConnection":
             "memory_limit": settings.duckdb_memory_limit,
             "threads": settings.duckdb_threads,
             "temp_directory": str(_spill_directory(settings)),
-            "preserve_insertion_order": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         }
@@ -50,6 +49,11 @@ def connected(settings: Settings) -> Iterator["duckdb.DuckDBPyConnection"]:
         yield connection
     finally:
         connection.close()
+
+
+def table(connection: "duckdb.DuckDBPyConnection", sql: str) -> "pa.Table":
+    """The result of a query as an Arrow table, in memory."""
+    return cast("pa.Table", connection.sql(sql).to_arrow_table())
 
 
 def scan(settings: Settings, source: Iterable[HourEntry] | Iterable[str], schema: "pa.Schema | None" = None) -> str:
