@@ -99,4 +99,7 @@ def _share(value: float | None) -> str | None:
 
 
 def _with_error(value: float | None, error: float | None) -> str | None:
-    return None if value is None else f"{value:.4g}" + ("" if error is None else f" ± {error:.2g}")
+    if value is None or error is None:
+        return None if value is None else f"{value:.4g}"
+    # Less than that is what rounding leaves of equal values.
+    return f"{value:.4g} ± {error if error > 1e-6 * abs(value) else 0:.2g}"
