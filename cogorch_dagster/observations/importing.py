@@ -188,7 +188,7 @@ def _check_columns(path: str, rows: Rows, mapping: FileMapping | None, source: s
     if unknown:
         listed = "; ".join(f"{name!r}: {suggestion(Observation, name)}" for name in unknown[:5])
         raise InvalidInput(
-            f"{path} has {len(unknown)} columns that an observation has not ({listed}). "
+            f"{path} has columns that are no fields of an observation ({len(unknown)}: {listed}). "
             "Rename them, or say with a mapping (`--preset`) what they mean."
         )
 

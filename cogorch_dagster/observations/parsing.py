@@ -118,6 +118,8 @@ def parse(
             record = validate(values)
         except ValidationError as error:
             problems = [_explain(model, line, problem) for problem in error.errors(include_url=False)]
+        except ValueError as error:  # an integer of more digits than Python converts to text
+            problems = [Rejection(line, "", "", f"the row holds a value that cannot be read: {error}")]
         else:
             if not unknown:
                 parsed.records.append(record)

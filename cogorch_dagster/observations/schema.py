@@ -47,12 +47,12 @@ def _to_utc(value: object) -> object:
         raise PydanticCustomError(
             "time_naive", "has no time zone; add an offset such as Z, or state `timezone` in the mapping of the file"
         )
-    value = value.astimezone(UTC)
+    # Compared before it is converted, which overflows near the years 1 and 9999.
     if not EARLIEST <= value <= datetime.now(UTC) + LATEST_AHEAD:
         raise PydanticCustomError(
             "time_range", "lies outside 2000-01-01 to one day from now; check its unit and the sender's clock"
         )
-    return value
+    return value.astimezone(UTC)
 
 
 def _to_json_object(value: object) -> object:
