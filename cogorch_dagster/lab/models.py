@@ -2,7 +2,7 @@
 
 Cost is metered: CPU seconds of the serving thread times the price of a second on that size of server. The prices are
 list prices of the lab in USD, in proportion 1:2:4 as machine sizes are sold, and of a height at which the best model's
-answer costs about what an answer of a hosted language model does (0.0015).
+answer costs about what an answer of a hosted language model does (0.0017).
 """
 
 from collections.abc import Callable
@@ -94,8 +94,8 @@ def _train_ensemble(images: digits.Images, seed: int) -> Predict:
 MODELS = {
     spec.name: spec
     for spec in (
-        ModelSpec("digits-linear", 0.025, _train_linear),
-        ModelSpec("digits-forest", 0.05, _train_forest),
-        ModelSpec("digits-ensemble", 0.1, _train_ensemble),
+        ModelSpec("digits-linear", 0.03, _train_linear),
+        ModelSpec("digits-forest", 0.06, _train_forest),
+        ModelSpec("digits-ensemble", 0.12, _train_ensemble),
     )
 }

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
+import uvloop
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -182,7 +183,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if missing := [name for name in (INGEST_TOKEN, READ_TOKEN) if not os.environ.get(name)]:
         parser.error(f"the environment lacks {' and '.join(missing)}")
-    asyncio.run(serve(chosen))
+    uvloop.run(serve(chosen))
     return 0
 
 

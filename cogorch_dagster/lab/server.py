@@ -14,6 +14,7 @@ import random
 import sys
 from typing import Annotated, Any
 
+import uvloop
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -126,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
         app = create_app(model, chosen.queue, os.environ.get(CONTROL_TOKEN, ""), chosen.seed)
         await process.serve(app, chosen.port, announce, end_with_parent=chosen.end_with_parent)
 
-    asyncio.run(serve())
+    uvloop.run(serve())
     return 0
 
 

@@ -52,7 +52,7 @@ def test_answers_are_right_and_metered(http: httpx.Client) -> None:
     assert right >= 18
     for answer in answers:
         assert answer["compute_ms"] > 0 and answer["queue_ms"] >= 0
-        assert answer["cost_usd"] == pytest.approx(answer["compute_ms"] / 1e3 * 0.1)
+        assert answer["cost_usd"] == pytest.approx(answer["compute_ms"] / 1e3 * 0.12)
 
 
 def test_requests_queue_and_a_full_queue_refuses(url: str) -> None:
