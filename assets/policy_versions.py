@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from assets.presentation import plot, shown, table
+from assets.presentation import picture, shown, table
 from assets.rolling_stats import rolling_stats
 from resources.installation import CogorchResource
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from cogorch_dagster.policies.store import PolicyVersion
     from cogorch_dagster.settings import Settings
 
@@ -33,6 +31,9 @@ class ProposalConfig(dg.Config):
     """For what to propose, and when a candidate that waits is replaced by a newer one."""
 
     policies: list[str] = Field(default=[], description="Ids of router policies; empty: all of them.")
+    since: str = Field(
+        default="", description="Evidence from decisions after this moment, ISO 8601; empty: of the last 7 days."
+    )
     keep_waiting_minutes: int = Field(
         default=360,
         ge=0,
@@ -58,13 +59,14 @@ def policy_versions(
     """
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.policies import store
+    from cogorch_dagster.proposals import figure
 
     settings = cogorch.settings
     with transaction(settings) as connection:
         ids = config.policies or [policy.policy_id for policy in store.policies(connection, kind="router")]
     rows, fresh = [], []
     for policy_id in ids:
-        row, candidate = _propose(settings, policy_id, timedelta(minutes=config.keep_waiting_minutes))
+        row, candidate = _propose(settings, policy_id, config)
         rows.append(row)
         fresh += [candidate] if candidate is not None else []
         context.log.info(f"{policy_id}: {row['outcome']}. {row['note']}")
@@ -76,13 +78,15 @@ def policy_versions(
     }
     if fresh:
         metadata["candidate"] = dg.MetadataValue.md("\n\n".join(_in_words(settings, each) for each in fresh[:5]))
-        metadata["weights"] = plot(
-            lambda axes: _draw_weights(axes, fresh[0]), title=f"{fresh[0].ref}: weights before (light) and after"
-        )
+        pictured = next((each for each in fresh if "overlap" in (each.evidence or {})), None)
+        if pictured is not None:
+            metadata["evidence"] = picture(figure.proposal_figure(pictured.evidence or {}), pictured.ref)
     return dg.MaterializeResult(metadata=metadata)
 
 
-def _propose(settings: "Settings", policy_id: str, keep: timedelta) -> "tuple[dict[str, object], PolicyVersion | None]":
+def _propose(
+    settings: "Settings", policy_id: str, config: ProposalConfig
+) -> "tuple[dict[str, object], PolicyVersion | None]":
     """One row of the table, and the candidate that now waits for a decision."""
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.policies import store
@@ -93,14 +97,20 @@ def _propose(settings: "Settings", policy_id: str, keep: timedelta) -> "tuple[di
         drafts = store.versions(connection, policy_id, "draft")
     row: dict[str, object] = {"policy": policy_id, "active": active.version if active else ""}
     waiting = [draft for draft in drafts if active and draft.parent == active.version]
-    if waiting and datetime.now(UTC) - waiting[-1].created_at < keep:
+    if waiting and datetime.now(UTC) - waiting[-1].created_at < timedelta(minutes=config.keep_waiting_minutes):
         return _described(row, "kept", waiting[-1], "waits for a decision"), waiting[-1]
-    result = router.propose(settings, policy_id)
+    since = _moment(config.since) if config.since else None
+    result = router.propose(settings, policy_id, since=since)
     if isinstance(result, router.Refusal):
         return {**row, "outcome": result.reason, "note": result.message, **_numbers(result.evidence)}, None
     note = f"approved by {result.decision.actor}" if result.decision else "waits for a decision"
     outcome = "proposed" if result.created else "kept"
     return _described(row, outcome, result.version, note), result.version
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _described(row: dict[str, object], outcome: str, candidate: "PolicyVersion", note: str) -> dict[str, object]:
@@ -133,18 +143,3 @@ def _in_words(settings: "Settings", candidate: "PolicyVersion") -> str:
         f"| parameter | {candidate.parent or 'none'} | {candidate.version} |\n|---|---|---|\n{changes}\n\n"
         f"    cogorch policy approve {candidate.ref} --reason '...'"
     )
-
-
-def _draw_weights(axes: "Axes", candidate: "PolicyVersion") -> None:
-    arms = (candidate.evidence or {}).get("overlap") or {
-        arm: {"weight_before": 0.0, "weight_after": weight} for arm, weight in candidate.params["modelWeights"].items()
-    }
-    shown_arms = dict(sorted(arms.items(), key=lambda pair: -pair[1]["weight_after"])[:12])
-    places = range(len(shown_arms))
-    before = [arm["weight_before"] for arm in shown_arms.values()]
-    after = [arm["weight_after"] for arm in shown_arms.values()]
-    axes.barh([place - 0.2 for place in places], before, height=0.38, color="#c9c5f6")
-    axes.barh([place + 0.2 for place in places], after, height=0.38, color="#4f43dd")
-    axes.set_yticks(list(places), list(shown_arms))
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1)

@@ -36,11 +36,7 @@ def table(
 def plot(
     draw: Callable[["Axes"], None], *, title: str, size: tuple[float, float] = (5.2, 2.4)
 ) -> dg.MarkdownMetadataValue:
-    """A picture in markdown, drawn by `draw` on one set of axes; always under 20 kB.
-
-    Raises:
-        ValueError: it does not fit even in 16 colours.
-    """
+    """A picture drawn by `draw` on one set of axes."""
     # Not pyplot: its global state is neither thread-safe nor free of leaks.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -54,8 +50,17 @@ def plot(
     draw(axes)
     raw = BytesIO()
     figure.savefig(raw, format="png")
+    return picture(raw.getvalue(), title)
+
+
+def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
+    """A PNG within markdown, in as many colours as fit into 20 kB.
+
+    Raises:
+        ValueError: it does not fit even in 16 colours.
+    """
     for colours in (64, 32, 16):
-        uri = f"data:image/png;base64,{_reduced(raw, colours)}"
+        uri = f"data:image/png;base64,{_reduced(png, colours)}"
         if len(uri) < PLOT_LIMIT_BYTES:
             return dg.MetadataValue.md(f"![{title}]({uri})")
     raise ValueError(f"the plot {title!r} takes {len(uri)} bytes, the limit is {PLOT_LIMIT_BYTES}; draw less")
@@ -71,13 +76,12 @@ def moment(value: datetime | None) -> str:
     return "" if value is None else value.strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _reduced(raw: BytesIO, colours: int) -> str:
+def _reduced(png: bytes, colours: int) -> str:
     from PIL import Image
 
-    raw.seek(0)
     small = BytesIO()
-    with Image.open(raw) as picture:
-        picture.convert("RGB").quantize(colours).save(small, format="PNG", optimize=True)
+    with Image.open(BytesIO(png)) as original:
+        original.convert("RGB").quantize(colours).save(small, format="PNG", optimize=True)
     return base64.b64encode(small.getvalue()).decode()
 
 

@@ -19,12 +19,12 @@ COLUMNS = {
     "version": "of its policy; all: every version and none",
     "window": "ends at as_of",
     "n": "observations",
+    "mean_reward": "0 to 1",
+    "plus_minus": "1.96 standard errors of the mean reward",
     "success_rate": "of the scored",
     "p50_ms": "median duration",
     "p95_ms": "95th percentile of the duration",
     "mean_cost": "US dollars",
-    "mean_reward": "0 to 1",
-    "plus_minus": "1.96 standard errors of the mean reward",
 }
 BARS = 10
 WINDOW_SHOWN = "24h"
@@ -58,7 +58,6 @@ def rolling_stats(cogorch: CogorchResource) -> dg.MaterializeResult[None]:
         "as_of": dg.MetadataValue.text(moment(rows[0].as_of) if rows else "no data"),
         "components": dg.MetadataValue.int(len({row.component for row in rows})),
         "dagster/row_count": dg.MetadataValue.int(len(rows)),
-        "statistics": table([_record(row) for row in _for_people(rows)], COLUMNS, limit=60),
     }
     bars = [row for row in rows if row.window == WINDOW_SHOWN and row.mean_reward is not None]
     if bars:
@@ -68,6 +67,7 @@ def rolling_stats(cogorch: CogorchResource) -> dg.MaterializeResult[None]:
             title=f"mean reward over {WINDOW_SHOWN}, with 95 % intervals",
             size=(5.2, 0.9 + 0.25 * len(bars)),
         )
+    metadata["statistics"] = table([_record(row) for row in _for_people(rows)], COLUMNS, limit=30)
     return dg.MaterializeResult(metadata=metadata)
 
 

@@ -21,7 +21,8 @@ class WatchfulRunLauncher(DefaultRunLauncher):
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         client = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
         if client is None:
-            return CheckRunHealthResult(WorkerStatus.UNKNOWN, "no code server is recorded for this run")
+            # Executed by a command, not launched: only its time limit says when it must have ended.
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
         try:
             reply = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id), timeout=10)
         except DagsterUserCodeUnreachableError:

@@ -93,6 +93,8 @@ def _configuration() -> dict[str, Any]:
             "sensor": {"purge_after_days": {"skipped": 1, "success": 7, "failure": 30}},
             "auto_materialize": {"purge_after_days": {"skipped": 1, "success": 7, "failure": 30}},
         },
+        # The creation of a run over many hours must not hold up the sensor that activates decisions.
+        "sensors": {"use_threads": True, "num_workers": 3},
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
     }
