@@ -176,6 +176,15 @@ def measure_peer(settings: Settings, arguments: argparse.Namespace, statement: s
     return figures(rows, sum(latencies), latencies)
 
 
+def with_free_port(home: Path) -> Settings:
+    """Settings of a fresh installation, whatever the caller's environment says."""
+    for name in [name for name in os.environ if name.startswith("COGORCH_")]:
+        del os.environ[name]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return Settings(home=home, service_port=probe.getsockname()[1], _env_file=None)
+
+
 def figures(rows: int, seconds: float, latencies: list[float]) -> dict[str, float]:
     cuts = statistics.quantiles(latencies, n=20) if len(latencies) > 1 else latencies * 19
     return {
@@ -192,14 +201,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1000, help="rows in one request (default 1000)")
     parser.add_argument("--connections", type=int, default=2, help="of the sending process (default 2)")
     arguments = parser.parse_args()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     # A socket path has at most 107 characters, hence no deeper folder.
     with tempfile.TemporaryDirectory(prefix="cogorch-bench-") as folder:
-        for name in [name for name in os.environ if name.startswith("COGORCH_")]:
-            del os.environ[name]
-        settings = Settings(home=Path(folder), service_port=port, _env_file=None)
+        settings = with_free_port(Path(folder))
         migrate.prepare(settings)
         try:
             found = {

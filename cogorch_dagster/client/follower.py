@@ -213,7 +213,8 @@ class PolicyFollower:
                 if not is_newer and not asked_since:
                     return False
             self._apply(document)
-        self._save_cache(document)
+            # Under the lock, so that the file never ends with the older of two versions.
+            self._save_cache(document)
         return True
 
     def _apply(self, document: PolicyDocument) -> None:

@@ -22,7 +22,7 @@ def with_identity(observation: Mapping[str, Any]) -> dict[str, Any]:
     if _either(row, "source_id", "sourceId") is None:
         row["source_id"] = uuid.uuid4().hex
     if _either(row, "observation_id", "observationId") is None:
-        moment = _moment(_either(row, "occurred_at", "occurredAt"))
+        moment = _moment(_either(row, "occurred_at", "occurredAt") or row.get("timestamp"))
         if moment is not None:
             source, source_id = row.get("source"), _either(row, "source_id", "sourceId")
             row["observation_id"] = observation_id(str(source or ""), str(source_id), moment)

@@ -281,10 +281,12 @@ class ObservationClient:
             raise _Retry(describe(response), retry_after_s(response))
         try:
             answer = response.json()
-            rejected = [
-                (rows[entry["index"]], entry.get("field"), str(entry["message"])) for entry in answer["rejected"]
-            ]
             accepted, duplicates = int(answer["accepted"]), int(answer["duplicates"])
+            # A row may have several problems; the first field names it, the messages are joined.
+            refused: dict[int, tuple[str | None, list[str]]] = {}
+            for entry in answer["rejected"]:
+                refused.setdefault(entry["index"], (entry.get("field"), []))[1].append(str(entry["message"]))
+            rejected = [(rows[index], field, "; ".join(messages)) for index, (field, messages) in refused.items()]
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise _Retry(f"the answer is not the service's: {error!r}") from error
         for row, field, message in rejected:

@@ -156,7 +156,7 @@ async def _decide(
     def decide() -> decisions.Decision:
         with database.transaction(request.app.state.settings) as connection:
             decided: decisions.Decision = action(
-                connection, *ref, f"token:{token.name}", decision.reason, decision.digest
+                connection, *ref, actor=f"token:{token.name}", reason=decision.reason, digest=decision.digest
             )
             return decided
 

@@ -15,6 +15,9 @@ from typing import Any
 import httpx
 
 from cogorch_dagster.platform import database
+from cogorch_dagster.policies import store
+from cogorch_dagster.policies.activation import Activation, activate
+from cogorch_dagster.policies.decisions import approve
 from cogorch_dagster.service import tokens
 from cogorch_dagster.settings import Settings
 
@@ -138,3 +141,32 @@ def observation(number: int = 0, **fields: Any) -> dict[str, Any]:
         "cost_amount": 0.001,
         **fields,
     }
+
+
+def router_params(first: float = 0.5) -> dict[str, Any]:
+    return {
+        "modelWeights": {"small": first, "large": 1 - first},
+        "latencyTargetMs": 100,
+        "maxCostUsd": 0.01,
+        "fallbackOn": ["error"],
+        "cooldownMs": 0,
+        "timeoutMs": 1000.5,
+    }
+
+
+def create_router(settings: Settings, policy_id: str = "router-x") -> None:
+    with database.transaction(settings) as connection:
+        store.create_policy(connection, policy_id, "router", "router:x", actor="ada")
+
+
+def propose(settings: Settings, first: float, policy_id: str = "router-x") -> store.PolicyVersion:
+    with database.transaction(settings) as connection:
+        return store.propose_version(connection, policy_id, router_params(first), actor="ada")
+
+
+def put_into_force(settings: Settings, first: float, policy_id: str = "router-x") -> Activation:
+    """Propose, approve and activate router parameters with this weight of the first arm."""
+    version = propose(settings, first, policy_id)
+    with database.transaction(settings) as connection:
+        approve(connection, policy_id, version.version, "ada", "looks good")
+        return activate(connection, version.ref, "ada")
