@@ -31,7 +31,8 @@ from cogorch_dagster.observations.sources.mapping import FileMapping, load
 from cogorch_dagster.observations.storing import MAX_HOURS
 from cogorch_dagster.settings import Settings
 
-CHUNK_ROWS = 20_000
+CHUNK_ROWS = 10_000
+MAX_PART_BYTES = 256 * 1024 * 1024
 SHOWN_REJECTIONS = 20
 Progress = Callable[[int], None]
 
@@ -233,14 +234,15 @@ def _rows_by_hour(rows: ds.Dataset) -> dict[datetime, int]:
 
 
 def _bounded(rows: ds.Dataset, chosen: ds.Expression) -> Iterator[pa.Table]:
-    """The chosen rows in tables of at most about `MAX_ROWS`, whatever a single hour holds."""
+    """The chosen rows in tables of about `MAX_ROWS` or `MAX_PART_BYTES` at most, whatever a single hour holds."""
     held: list[pa.RecordBatch] = []
-    size = 0
+    size = size_bytes = 0
     for batch in rows.to_batches(filter=chosen):
         held.append(batch)
         size += batch.num_rows
-        if size >= MAX_ROWS:
+        size_bytes += batch.nbytes
+        if size >= MAX_ROWS or size_bytes >= MAX_PART_BYTES:
             yield pa.Table.from_batches(held, schema=OBSERVATION_SCHEMA)
-            held, size = [], 0
+            held, size, size_bytes = [], 0, 0
     if size:
         yield pa.Table.from_batches(held, schema=OBSERVATION_SCHEMA)

@@ -24,6 +24,9 @@ from cogorch_dagster.settings import Settings
 
 # PostgreSQL holds a lock for each hour until the commit; its table of locks has room for some 6,000.
 MAX_HOURS = 1000
+# A drain every few seconds would leave hundreds of files an hour: at so many they are merged, unless they are large.
+MAX_FILES = 24
+MERGED_ROWS = 1_000_000
 
 _KEYS = {"observations": ("source", "source_id"), "feedback": ("observation_id", "metric", "occurred_at")}
 
@@ -84,7 +87,7 @@ def _store(
     fresh = _without_duplicates(settings, table, _KEYS[dataset], present)
     duplicates = table.num_rows - fresh.num_rows
     kept = sampling.sample(fresh, settings.success_sample_rate) if dataset == "observations" else fresh
-    written = _write(connection, settings, dataset, kept)
+    written = _write(connection, settings, dataset, kept, present)
     return Stored(
         added=kept.num_rows,
         duplicates=duplicates,
@@ -112,20 +115,38 @@ def _without_duplicates(
 
 
 def _write(
-    connection: sa.Connection, settings: Settings, dataset: Literal["observations", "feedback"], table: pa.Table
+    connection: sa.Connection,
+    settings: Settings,
+    dataset: Literal["observations", "feedback"],
+    table: pa.Table,
+    present: Sequence[catalogue.HourEntry],
 ) -> list[datetime]:
     """Write one file per hour, then name them all in the catalogue."""
     table = table.sort_by([("hour", "ascending"), ("occurred_at", "ascending")]).combine_chunks()
     counts = _counts(table["hour"])
+    crowded = {entry.hour: entry for entry in present if len(entry.files) >= MAX_FILES and entry.rows <= MERGED_ROWS}
     written = []
     start = 0
-    for hour in sorted(counts):
-        part = table.slice(start, counts[hour]).drop_columns("hour")
+    for moment in sorted(counts):
+        hour = floor_hour(moment)
+        part = table.slice(start, counts[moment]).drop_columns("hour")
+        start += counts[moment]
+        if hour in crowded:
+            part = _merged(settings, crowded[hour], part)
         written.append((hour, files.write(settings, dataset, hour, part), part.num_rows))
-        start += counts[hour]
     for hour, file, rows in written:
-        catalogue.append_files(connection, dataset, hour, [file], rows)
-    return [floor_hour(hour) for hour, _, _ in written]
+        if hour in crowded:
+            catalogue.replace_hour(connection, dataset, hour, [file], rows, None)
+        else:
+            catalogue.append_files(connection, dataset, hour, [file], rows)
+    return [hour for hour, _, _ in written]
+
+
+def _merged(settings: Settings, entry: catalogue.HourEntry, part: pa.Table) -> pa.Table:
+    """What the hour holds and what is new, in order of time."""
+    with query.connected(settings) as duck:
+        before = duck.sql(f"FROM {query.scan(settings, [entry])}").to_arrow_table().cast(part.schema)
+    return pa.concat_tables([before, part]).sort_by("occurred_at")
 
 
 def _closed_hours(connection: sa.Connection, hours: Sequence[datetime]) -> set[datetime]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from cogorch_dagster.lake import catalogue, files
@@ -100,6 +101,7 @@ def test_successes_are_sampled_failures_and_retries_are_not(
     assert (again.added, again.duplicates, again.sampled_out) == (0, result.added, result.sampled_out)
 
 
+@hypothesis_settings(max_examples=25, deadline=None)
 @given(low=st.floats(0.01, 1), high=st.floats(0.01, 1), order=st.permutations(range(40)), weight=st.floats(1, 100))
 def test_sampling_depends_on_the_row_alone_and_keeps_more_at_a_higher_rate(
     low: float, high: float, order: list[int], weight: float

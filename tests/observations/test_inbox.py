@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from cogorch_dagster.observations import inbox
+from cogorch_dagster.lake import catalogue
+from cogorch_dagster.observations import inbox, storing
 from cogorch_dagster.observations.append import append
 from cogorch_dagster.observations.parsing import parse_feedback
 from cogorch_dagster.observations.schema import Feedback, Observation, to_table
@@ -124,6 +125,22 @@ def test_a_drain_bounds_its_hours_and_bytes(
         assert inbox.drain(settings).observations == 1
     assert inbox.drain(settings).observations == 179
     assert len(stored()) == 300
+
+
+def test_an_hour_of_many_small_drains_is_merged(
+    settings: Settings, observe: Observe, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storing, "MAX_FILES", 3)
+    rows = observe(10, action="a", action_set=["a"], propensity=1)
+    for number in [*range(9, -1, -1), 4]:
+        enqueue(settings, rows[number : number + 1])
+        inbox.drain(settings)
+        with database.transaction(settings) as connection:
+            entry = catalogue.entry(connection, "observations", START)
+        assert entry is not None
+        assert len(entry.files) <= 3
+    assert [row["source_id"] for row in stored()] == [row.source_id for row in rows]
+    assert stored()[0]["action_set"] == ["a"]
 
 
 def test_feedback_lands_in_the_hour_of_its_observation(settings: Settings, observe: Observe, stored: Stored) -> None:

@@ -80,7 +80,6 @@ def test_an_import_killed(settings: Settings, tmp_path: Path, stored: Stored, po
     "point",
     [
         "before the first file",
-        "after the second file",
         "after naming the second file",
         "before the inbox is emptied",
         "after the inbox is emptied",

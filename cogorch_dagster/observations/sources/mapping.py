@@ -26,6 +26,7 @@ A mapping for a CSV file of your own, with every feature:
       tags: {object: {lang: language}}                              # the same under other names
 
 - `default` takes the place of an empty value, in any rule.
+- In the hour that a zone repeats in autumn, a time without an offset is taken as the first of the two.
 - A time given as a number needs `epoch: s` (or `ms`, `us`, `ns`): {column: ts, epoch: ms}.
 - A composed key is a template: `source_id: {template: "{region}:{number}"}`.
 - A file without ids: `source_id: {hash: [created, bot_name, state]}` takes a hash of these columns and, for rows that
