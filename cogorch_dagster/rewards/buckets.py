@@ -13,7 +13,9 @@ SMALLEST_MS = 1e-3
 
 def bucket_sql(milliseconds: str) -> str:
     """SQL for the bucket of a duration expression, INTEGER; null for null."""
-    return f"CAST(ceil(ln(greatest({milliseconds}, {SMALLEST_MS}::DOUBLE)) / {math.log(GROWTH)!r}::DOUBLE) AS INTEGER)"
+    # Not greatest(): DuckDB's ignores nulls and would make every missing duration the smallest.
+    bounded = f"CASE WHEN {milliseconds} < {SMALLEST_MS} THEN {SMALLEST_MS}::DOUBLE ELSE {milliseconds} END"
+    return f"CAST(ceil(ln({bounded}) / {math.log(GROWTH)!r}::DOUBLE) AS INTEGER)"
 
 
 def value_of(bucket: int) -> float:

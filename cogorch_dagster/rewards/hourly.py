@@ -6,6 +6,7 @@ Nothing here touches the catalogue: a pass returns what its caller may commit.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cogorch_dagster.lake import files, query
@@ -97,10 +98,9 @@ def _write_by_hour(
 
     table = table.sort_by([(name, "ascending") for name in order])
     numbers = table.column(order[0]).cast(pa.int64()).to_numpy() // MICROSECONDS_PER_HOUR
-    starts = np.flatnonzero(np.diff(numbers, prepend=-1))
-    ends = np.append(starts[1:], len(numbers))
+    ends = np.flatnonzero(np.diff(numbers, append=-1)) + 1
     written = {}
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+    for start, end in pairwise([0, *ends.tolist()]):
         hour = _EPOCH + timedelta(hours=int(numbers[start]))
         written[hour] = (files.write(settings, dataset, hour, table.slice(start, end - start)), end - start)
     return written

@@ -1,0 +1,69 @@
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cogorch_dagster.lake import catalogue, files
+from cogorch_dagster.platform.database import transaction
+from cogorch_dagster.policies.kinds import RewardParams
+from cogorch_dagster.rewards.materialise import materialise_rewards, materialise_rollups, stale_hours
+from cogorch_dagster.settings import Settings
+from tests.rewards.samples import HOUR, NOON, hours_of, observation, reference, scores, store, stored
+
+ROOT = Path(__file__).parent.parent.parent
+# Two small hours, a large one that streams (interrupted.py says what is large), two small ones.
+SIZES = (5, 8, 40, 6, 3)
+# Where to die, and how many hours of rewards and of rollups are then committed.
+POINTS = [
+    ("cogorch_dagster.lake.files", "write", 2, "before", 0, 0),
+    ("cogorch_dagster.lake.files", "write", 2, "after", 0, 0),
+    ("cogorch_dagster.lake.files", "settle", 3, "before", 2, 0),
+    ("cogorch_dagster.lake.catalogue", "replace_hours", 1, "after", 0, 0),
+    ("cogorch_dagster.lake.catalogue", "replace_hours", 2, "before", 2, 0),
+    ("cogorch_dagster.rewards.hourly", "score", 3, "before", 3, 0),
+    ("cogorch_dagster.rewards.hourly", "roll_up", 2, "after", 5, 2),
+    ("cogorch_dagster.lake.catalogue", "replace_hours", 5, "after", 5, 2),
+]
+
+
+@pytest.mark.parametrize(("module", "function", "number", "moment", "rewards", "rollups"), POINTS)
+def test_a_killed_run_leaves_whole_hours_and_the_next_one_completes_it(
+    settings: Settings, module: str, function: str, number: int, moment: str, rewards: int, rollups: int
+) -> None:
+    observations = [
+        observation(NOON + hour * HOUR, duration_ms=100.0 * row, outcome="failure" if row % 4 == 3 else "success")
+        for hour, size in enumerate(SIZES)
+        for row in range(size)
+    ]
+    store(settings, *observations)
+    command = [sys.executable, str(Path(__file__).parent / "interrupted.py"), module, function, str(number), moment]
+    killed = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+
+    with transaction(settings) as connection:
+        assert len(catalogue.entries(connection, "rewards")) == rewards
+        assert len(catalogue.entries(connection, "rollups")) == rollups
+        sizes = {entry.hour: entry.rows for entry in catalogue.entries(connection, "rewards")}
+    assert sizes == dict(zip(hours_of(observations), SIZES[:rewards], strict=False))
+    expected = {
+        str(o.observation_id): pytest.approx(reference(RewardParams(), o.outcome, None, o.duration_ms, o.cost_amount))
+        for o in observations
+    }
+    found = scores(settings)
+    assert found == {key: expected[key] for key in found}
+    assert sum(row["n"] for row in stored(settings, "rollups")) == sum(SIZES[:rollups])
+    assert stale_hours(settings) == hours_of(observations)[rollups:]
+
+    materialise_rewards(settings, stale_hours(settings))
+    materialise_rollups(settings, stale_hours(settings))
+    assert scores(settings) == expected
+    assert sum(row["n"] for row in stored(settings, "rollups")) == len(observations)
+    assert stale_hours(settings) == []
+    files.delete_unreferenced(settings, timedelta(0))
+    with transaction(settings) as connection:
+        named = catalogue.referenced_files(connection)
+    root = Path(settings.lake_root)
+    assert {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()} == named
