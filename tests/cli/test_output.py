@@ -1,0 +1,182 @@
+"""What every command has in common: help with an example, exit codes, JSON alone on stdout, quick to start."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from cogorch_dagster.cli import app
+from cogorch_dagster.cli.output import moment, text
+from cogorch_dagster.errors import InvalidInput
+from cogorch_dagster.settings import Settings
+from tests.cli.conftest import COMMAND, Run
+
+
+def _commands(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, below in getattr(command, "commands", {}).items():
+        yield from _commands(below, (*path, name))
+
+
+COMMANDS = sorted(_commands(get_command(app)))
+
+
+def test_the_commands_of_the_manual_are_there() -> None:
+    there = {" ".join(path) for path in COMMANDS}
+    wanted = {
+        *("setup", "up", "down", "demo", "doctor", "stats", "lineage"),
+        *("observations import", "observations show"),
+        *(f"policy {name}" for name in ("list", "show", "diff", "propose", "approve", "reject", "rollback")),
+        *("policy activate", "policy mode", "audit log", "audit verify", "audit lineage"),
+        *("flags list", "flags set", "token create", "token list", "token revoke"),
+    }
+    assert wanted <= there
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_help_has_an_example_and_fits_80_columns(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(app, [*path, "--help"])
+    assert shown.exit_code == 0
+    assert "Example" in shown.output
+    assert "cogorch " + " ".join(path) in shown.output
+    assert [line for line in shown.output.splitlines() if len(line) > 80 and "cogorch " not in line] == []
+
+
+def test_the_help_names_the_exit_codes() -> None:
+    shown = CliRunner().invoke(app, ["--help"]).output
+    assert [code for code in ("0 ", "1 ", "2 ", "3 ", "4 ", "130 ") if f"\n    {code}" not in shown] == []
+
+
+def test_the_help_is_printed_without_loading_the_engine() -> None:
+    heavy = ["sqlalchemy", "pandas", "pyarrow", "duckdb", "pydantic", "rich", "psutil", "psycopg", "yaml", "dagster"]
+    program = (
+        "import sys\nsys.argv = ['cogorch', '--help']\n"
+        "from cogorch_dagster.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "Commands:" in done.stdout
+    assert done.stderr.strip() == "[]"
+
+
+def test_json_is_alone_on_stdout_whatever_libraries_and_children_print() -> None:
+    program = (
+        "import os, subprocess, sys, warnings\n"
+        "from cogorch_dagster.cli.output import Output\n"
+        "out = Output(True)\n"
+        "print('a library prints')\n"
+        "sys.stdout.write('and writes without an end of line')\n"
+        "os.write(1, b'a library in C\\n')\n"
+        "subprocess.run(['echo', 'a child'], check=True)\n"
+        "warnings.warn('a warning')\n"
+        "out.result({'nan': float('nan'), 'text': 'ü'}, lambda: None)\n"
+        "print('at the end')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {"nan": None, "text": "ü"}
+    assert done.stdout.count("\n") == 1
+    for noise in ("a library prints", "without an end", "a library in C", "a child", "a warning", "at the end"):
+        assert noise in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["policy", "shwo"], "Did you mean"),
+        (["stats", "--nonsense"], "No such option"),
+        (["policy", "approve", "router-core@1.0.1"], "--reason"),
+        (["audit", "log", "--limit", "0"], "--limit"),
+    ],
+)
+def test_a_wrong_argument_is_exit_code_2(arguments: list[str], message: str) -> None:
+    ran = CliRunner().invoke(app, arguments)
+    assert ran.exit_code == 2
+    assert message in ran.stderr
+    assert ran.stdout == ""
+
+
+def test_a_mistake_is_one_message_and_an_exit_code(cogorch: Run) -> None:
+    for command, code, message in (
+        ("stats --window 2h", 2, "1h, 24h, 7d"),
+        ("policy show router-core@one", 2, "MAJOR.MINOR.PATCH"),
+        ("flags set learning.enabled maybe --reason x", 2, "true or false"),
+        ("observations import nowhere.csv", 2, "nowhere.csv"),
+        ("policy show nobody", 3, "unknown_policy"),
+    ):
+        ran = cogorch(*command.split())
+        assert (command, ran.code, ran.out) == (command, code, "")
+        assert message in ran.err
+        assert "Traceback" not in ran.err
+
+
+def test_an_error_is_json_too_where_json_was_asked_for(cogorch: Run) -> None:
+    ran = cogorch("policy", "show", "nobody", "--json")
+    assert ran.code == 3
+    assert ran.json["error"]["kind"] == "refused"
+    assert ran.json["error"]["reason"] == "unknown_policy"
+    assert ran.json["error"]["message"] in ran.err
+
+
+def test_an_impossible_setting_is_named(cogorch: Run) -> None:
+    ran = cogorch("stats", COGORCH_SERVICE_PORT="many")
+    assert ran.code == 2
+    assert "COGORCH_SERVICE_PORT='many'" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_an_unreachable_server_is_exit_code_4(cogorch: Run) -> None:
+    ran = cogorch("policy", "list", "--json", COGORCH_POSTGRES_URL="postgresql://nobody:secret-word@127.0.0.1:1")
+    assert ran.code == 4
+    assert ran.json["error"]["kind"] == "unavailable"
+    assert "cogorch doctor" in ran.err
+    assert "secret-word" not in ran.out + ran.err
+
+
+def test_ctrl_c_is_exit_code_130_without_a_traceback(settings: Settings, tmp_path: Path) -> None:
+    # Nobody writes into this pipe, so the import waits for ever.
+    pipe = tmp_path / "rows.jsonl"
+    os.mkfifo(pipe)
+    child = subprocess.Popen(
+        [*COMMAND, "observations", "import", str(pipe)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(3)
+    assert child.poll() is None
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert out == ""
+    assert "Traceback" not in err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(seeded: Settings, tmp_path: Path) -> None:
+    line = " ".join(COMMAND) + " audit log | head -n 1"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("seq")
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_times_without_an_offset_are_utc() -> None:
+    assert moment(None) is None
+    assert moment("2026-01-31T12:00") == moment("2026-01-31T12:00:00Z") == moment("2026-01-31T13:00:00+01:00")
+    with pytest.raises(InvalidInput, match="'yesterday' is not a time such as"):
+        moment("yesterday")
+
+
+def test_cells_are_short_for_people() -> None:
+    cells = [None, True, 1234567, 0.123456, 123456.7, datetime(2026, 1, 2, 3, 4, 5, 6, UTC), "x"]
+    assert [text(cell) for cell in cells] == ["-", "yes", "1,234,567", "0.1235", "123,457", "2026-01-02 03:04:05Z", "x"]
