@@ -33,7 +33,7 @@ def up(
     """
     out = Output(as_json)
     from cogorch_dagster.platform import supervisor
-    from cogorch_dagster.setup import prepare_databases
+    from cogorch_dagster.setup import keep_local_token, prepare_databases
 
     settings = load_settings()
     try:
@@ -45,10 +45,14 @@ def up(
         def tell(message: str) -> None:
             say(f"{time.strftime('%H:%M:%S')} {message}")
 
-        guard = supervisor.Supervisor(
-            settings, tell, on_ready=lambda state: out.result(_summary(state), lambda: _show(state))
-        )
-        guard.run(lambda: prepare_databases(settings))
+        def show(state: "State") -> None:
+            out.result(_summary(state), lambda: _show(state))
+
+        def prepare() -> None:
+            prepare_databases(settings)
+            keep_local_token(settings)
+
+        supervisor.Supervisor(settings, tell, on_ready=show).run(prepare)
     except supervisor.AlreadyRunning as running:
         state_now = running.state
         say("cogorch is already up for this installation." if state_now else "cogorch is just starting.")
@@ -103,18 +107,30 @@ def _start_detached(settings: "Settings") -> "State":
             env={**os.environ},
             start_new_session=True,
         )
+    try:
+        state = _await_ready(settings, child)
+    except BaseException:
+        child.terminate()
+        raise
+    if state is None and supervisor.is_up(settings):
+        raise supervisor.AlreadyRunning(supervisor.read_state(settings))
+    if state is None:
+        child.terminate()
+        raise Unavailable(f"cogorch did not come up; from {log}:\n{processes.log_tail(log)}")
+    return state
+
+
+def _await_ready(settings: "Settings", child: "subprocess.Popen[bytes]") -> "State | None":
+    """What runs once the child has started it all; None when it ended or takes too long."""
+    from cogorch_dagster.platform import supervisor
+
     deadline = time.monotonic() + DETACHED_READY_S
-    while time.monotonic() < deadline:
+    while child.poll() is None and time.monotonic() < deadline:
         state = supervisor.read_state(settings)
         if state and state.phase == "ready" and state.pid == child.pid:
             return state
-        if child.poll() is not None:
-            break
         time.sleep(0.2)
-    else:
-        child.terminate()
-    # The last line of the supervisor's log is the message that it ended with.
-    raise Unavailable(f"cogorch did not come up; from {log}:\n{processes.log_tail(log)}")
+    return None
 
 
 def _summary(state: "State") -> dict[str, object]:
