@@ -81,10 +81,7 @@ def _stream(
     """Run a rewards query from file to file; the result of one hour is never held in memory."""
     path = files.reserve(settings, "rewards", hour)
     target = query.quote(files.urls(settings, [path])[0])
-    copy = f"COPY ({sql}) TO {target} (FORMAT parquet, COMPRESSION {files.COMPRESSION})"
-    duckdb.execute("SET preserve_insertion_order = false")  # Keeping it would buffer what one thread is ahead.
-    counted = duckdb.execute(copy).fetchone()
-    duckdb.execute("RESET preserve_insertion_order")
+    counted = duckdb.execute(f"COPY ({sql}) TO {target} (FORMAT parquet, COMPRESSION {files.COMPRESSION})").fetchone()
     files.settle(settings, path)
     return {hour: (path, int(counted[0]) if counted else 0)}
 

@@ -5,6 +5,8 @@ in between leaves the hours as they were, still stale; two processes at once do 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +21,8 @@ from cogorch_dagster.settings import Settings
 
 # A pass takes this many hours at most: each is a file, and a row in the transaction that ends the pass.
 MOST_HOURS = 400
+# As many passes run at once at most: each holds up to `hourly.SMALL_ROWS` rewards in memory.
+MOST_PASSES = 4
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,12 @@ def materialise_rewards(settings: Settings, hours: Iterable[datetime], *, force:
     asked = sorted({floor_hour(hour) for hour in hours})
     present, configs = _present(settings, among=asked)
     stale = [hour for hour in present if force or not staleness.rewards_are_current(hour, configs)]
-    rows = 0
-    with query.connected(settings) as duckdb:
-        for chunk in _chunks(stale, hourly.SMALL_ROWS):
-            writes = hourly.score(settings, duckdb, chunk, configs)
-            rows += _commit(settings, "rewards", writes, force=force)
+    with query.connected(settings) as duckdb, _pool(settings) as pool:
+        duckdb.execute("SET preserve_insertion_order = false")  # Keeping it would hold back what runs ahead.
+        passes = pool.map(
+            lambda chunk: hourly.score(settings, duckdb.cursor(), chunk, configs), _chunks(stale, hourly.SMALL_ROWS)
+        )
+        rows = sum(_commit(settings, "rewards", writes, force=force) for writes in passes)
     return _report(asked, present, stale, rows)
 
 
@@ -82,6 +87,16 @@ def materialise_rollups(settings: Settings, hours: Iterable[datetime], *, force:
             writes = hourly.roll_up(settings, duckdb, chunk)
             rows += _commit(settings, "rollups", writes, force=force)
     return _report(asked, ready, stale, rows)
+
+
+@contextmanager
+def _pool(settings: Settings) -> Iterator[ThreadPoolExecutor]:
+    """Threads for passes that are too short to fill DuckDB's own; an error stops those that wait."""
+    with ThreadPoolExecutor(min(settings.duckdb_threads, MOST_PASSES)) as pool:
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _present(
