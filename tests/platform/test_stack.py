@@ -18,7 +18,7 @@ def _settings(home: Path) -> Settings:
 
 
 @pytest.fixture(autouse=True)
-def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A temporary folder of the test, short enough itself."""
     with tempfile.TemporaryDirectory(prefix="c") as folder:
         monkeypatch.setattr(tempfile, "tempdir", folder)
