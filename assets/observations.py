@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.partitions import HOURLY, IN_ONE_RUN, hours_of, key_of
+from assets.partitions import HOURLY, IN_ONE_RUN, hours_of, partition_rows
 from assets.presentation import moment, table
 from resources.installation import CogorchResource
 
@@ -72,8 +72,7 @@ def observations(context: dg.AssetExecutionContext, cogorch: CogorchResource) ->
     with transaction(settings) as connection:
         stored = catalogue.entries_of(connection, "observations", hours)
         waiting = inbox.depth(connection)
-    for entry in stored:
-        context.add_asset_metadata({"dagster/partition_row_count": entry.rows}, partition_key=key_of(entry.hour))
+    partition_rows(context, stored)
     touched = {hour for drained in drains for hour in drained.hours} | set(own.hours)
     newest = sorted(stored, key=lambda entry: entry.hour, reverse=True)
     return dg.MaterializeResult(

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.observations import observations
-from assets.partitions import HOURLY, IN_ONE_RUN, hours_of, key_of
+from assets.partitions import HOURLY, IN_ONE_RUN, hours_of, partition_rows, with_earlier
 from assets.presentation import shown, table
 from resources.installation import CogorchResource
 
@@ -41,13 +41,12 @@ def rewards(context: dg.AssetExecutionContext, cogorch: CogorchResource) -> dg.M
     from cogorch_dagster.rewards import configuration, materialise
 
     settings = cogorch.settings
-    hours = hours_of(context)
+    hours = with_earlier(hours_of(context), lambda: materialise.stale_hours(settings))
     done = materialise.materialise_rewards(settings, hours)
     with transaction(settings) as connection:
         stored = catalogue.entries_of(connection, "rewards", hours)
         configs = configuration.active_configurations(connection)
-    for entry in stored:
-        context.add_asset_metadata({"dagster/partition_row_count": entry.rows}, partition_key=key_of(entry.hour))
+    partition_rows(context, stored)
     return dg.MaterializeResult(
         metadata={
             "hours_computed": len(done.hours),

@@ -31,7 +31,8 @@ WINDOW_SHOWN = "24h"
 
 
 @dg.asset(
-    deps=[rollups],
+    # The statistics read the last seven days; naming all partitions would make Dagster list every one of them.
+    deps=[dg.AssetDep(rollups, partition_mapping=dg.LastPartitionMapping())],
     group_name="score",
     kinds={"duckdb"},
     owners=["team:learning"],

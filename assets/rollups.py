@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.partitions import HOURLY, IN_ONE_RUN, hours_of, key_of
+from assets.partitions import HOURLY, IN_ONE_RUN, hours_of, partition_rows, with_earlier
 from assets.rewards import rewards
 from resources.installation import CogorchResource
 
@@ -26,12 +26,11 @@ def rollups(context: dg.AssetExecutionContext, cogorch: CogorchResource) -> dg.M
     from cogorch_dagster.rewards import materialise
 
     settings = cogorch.settings
-    hours = hours_of(context)
+    hours = with_earlier(hours_of(context), lambda: materialise.stale_hours(settings))
     done = materialise.materialise_rollups(settings, hours)
     with transaction(settings) as connection:
         stored = catalogue.entries_of(connection, "rollups", hours)
-    for entry in stored:
-        context.add_asset_metadata({"dagster/partition_row_count": entry.rows}, partition_key=key_of(entry.hour))
+    partition_rows(context, stored)
     return dg.MaterializeResult(
         metadata={
             "hours_computed": len(done.hours),

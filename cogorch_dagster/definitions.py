@@ -10,7 +10,8 @@ from typing import Any
 import dagster as dg
 
 from assets.active_policy import active_policy
-from assets.checks import checks
+from assets.checks import policy_approved, statistics_current
+from assets.observation_checks import observation_checks
 from assets.observations import observations, sources
 from assets.policy_versions import policy_versions
 from assets.rewards import rewards
@@ -38,7 +39,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         raise ValueError(f"there is no resource {', '.join(unknown)}; known: {', '.join(resources)}")
     return dg.Definitions(
         assets=[*sources, observations, rewards, rollups, rolling_stats, policy_versions, active_policy],
-        asset_checks=checks,
+        asset_checks=[policy_approved, observation_checks, statistics_current],
         jobs=[learning_loop, tuning, review, activation, rollback, clean_up],
         schedules=schedules,
         sensors=[new_or_stale_hours, low_reward, waiting_decisions],

@@ -7,7 +7,7 @@ import dagster as dg
 from dagster import RunsFilter
 from pydantic import BaseModel, Field
 
-from assets.partitions import FIRST_HOUR, contiguous, key_of, range_tags
+from assets.partitions import contiguous, key_of, partition_of, range_tags
 from cogorch_dagster.lake.hours import floor_hour
 from jobs.learning import learning_loop
 from resources.installation import CogorchResource
@@ -50,12 +50,13 @@ def new_or_stale_hours(context: dg.SensorEvaluationContext, cogorch: CogorchReso
     if due is not None and due > now:
         return dg.SensorResult(skip_reason=f"the last run failed; the next attempt is due at {due:%H:%M:%S} UTC")
     marks = _marks(cogorch)
-    possible = {hour: mark for hour, mark in marks.items() if FIRST_HOUR <= hour <= floor_hour(now)}
-    left_out = len(marks) - len(possible)
-    if left_out:
-        context.log.warning(
-            f"{left_out} hours lie in the future or before {FIRST_HOUR:%Y-%m-%d} and have no partition."
-        )
+    possible: dict[datetime, str] = {}
+    for hour, mark in sorted(marks.items()):
+        if hour <= floor_hour(now):
+            possible[partition_of(hour)] = possible.get(partition_of(hour), "") + mark
+    in_the_future = sum(hour > now for hour in marks)
+    if in_the_future:
+        context.log.info(f"{in_the_future} hours lie in the future and wait until they come.")
     if not possible:
         return dg.SensorResult(skip_reason="nothing is new and no hour is stale")
     state = cursors.read(context, HoursState)
