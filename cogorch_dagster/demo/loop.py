@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cogorch_dagster.demo import figure
@@ -19,7 +19,6 @@ from cogorch_dagster.evaluation.measurement import measure
 from cogorch_dagster.lab import fleet, load
 from cogorch_dagster.lab.fleet import Fleet
 from cogorch_dagster.lab.load import LoadReport
-from cogorch_dagster.observations import inbox
 from cogorch_dagster.platform import dagster_instance, ports, postgres, processes, stack, supervisor
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies import activation, decisions, store
@@ -127,8 +126,7 @@ def _service(settings: Settings) -> Iterator[None]:
     if supervisor.is_up(settings):
         yield
         return
-    service_port, _ = ports.ports(settings)
-    ports.require_free(service_port)
+    ports.require_free(ports.service(settings))
     part = stack.service(settings)
     records: list[processes.ProcessRecord] = []
     child = processes.spawn(part.command, settings.home, records.append)
@@ -154,10 +152,8 @@ def _load(lab: Fleet, options: DemoOptions, report: Report) -> LoadReport:
 
 def _settle(settings: Settings, lab: Fleet) -> None:
     """Wait until the service has acknowledged all that the router observed."""
-    _wait(lab.flush, SETTLE_S, lambda: False, "the router's observations to be delivered")
-    with transaction(settings) as connection:
-        if inbox.depth(connection) == 0:
-            raise Unavailable(f"No observation reached the service at {settings.service_url}; see its log.")
+    log = stack.log_file(settings, "service")
+    _wait(lab.flush, SETTLE_S, lambda: False, f"the router's observations to be acknowledged; see {log}")
 
 
 def _range(done: LoadReport) -> tuple[str, str]:
@@ -234,10 +230,11 @@ def _result(
     before: LoadReport,
     after: LoadReport,
 ) -> DemoResult:
-    now = datetime.now(UTC)
+    # The load has judged every answer by now, so no decision is left out for feedback that may still come.
+    judged = timedelta(0)
     measured = Measured.of(
-        measure(settings, POLICY, proposal.parent, before.started_at, after.started_at),
-        measure(settings, POLICY, proposal.version, after.started_at, now),
+        measure(settings, POLICY, proposal.parent, before.started_at, after.started_at, feedback_delay=judged),
+        measure(settings, POLICY, proposal.version, after.started_at, datetime.now(UTC), feedback_delay=judged),
     )
     path = settings.home / "demo" / "result.png"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from cogorch_dagster.lab.load import LoadReport
 
 
+# A generator that is later than this competes with the fleet for the processor.
+LATE_MS = 100.0
+
+
 class Report:
     """Writes to stdout, which `--json` has turned into stderr."""
 
@@ -69,6 +73,11 @@ class Report:
             f"p50 {done.p50_ms:.1f} ms, p95 {done.p95_ms:.1f} ms"
         )
         self.line(f"answered by {shares}")
+        if done.late_ms > LATE_MS:
+            self.line(
+                f"This machine is busy: requests left {done.late_ms:.0f} ms late, so latencies say more about it than "
+                "about the fleet. Lower --rate, or stop what else runs."
+            )
 
     def job(self, outcome: dict[str, Any]) -> None:
         assets = ", ".join(outcome["assets"]) or "nothing"
