@@ -3,9 +3,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from cogorch_dagster.lake.query import quote
 from cogorch_dagster.policies.kinds import RewardParams
@@ -24,14 +23,24 @@ QUALITY = st.none() | SHARE
 
 @st.composite
 def configurations(draw: st.DrawFn) -> RewardParams:
-    names = ("base", "success_weight", "quality_weight", "latency_weight", "cost_weight", "error_weight")
-    values = {name: draw(SHARE) for name in names}
-    scales = {"max_latency_ms": draw(st.floats(1, 1e6)), "max_cost_usd": draw(st.floats(1e-4, 1e3))}
-    try:
-        return RewardParams(**values, **scales)
-    except ValidationError:
-        assume(False)
-        raise
+    """Any configuration that the schema accepts: a success that is slow and dear stays above the best failure."""
+    base, quality = draw(SHARE), draw(SHARE)
+    error = draw(st.floats(max(quality - 0.9, 0), 1))
+    best_failure = max(base + quality - error, 0)
+    penalty = draw(st.floats(0, 0.95)) * (1 + base - best_failure)
+    latency = min(penalty * draw(SHARE), 1.0)
+    cost = min(penalty - latency, 1.0)
+    least = min(max(best_failure - base + latency + cost + 1e-6, 0), 1.0)
+    return RewardParams(
+        base=base,
+        success_weight=draw(st.floats(least, 1)),
+        quality_weight=quality,
+        latency_weight=latency,
+        cost_weight=cost,
+        error_weight=error,
+        max_latency_ms=draw(st.floats(1, 1e6)),
+        max_cost_usd=draw(st.floats(1e-4, 1e3)),
+    )
 
 
 @pytest.fixture(scope="module")
