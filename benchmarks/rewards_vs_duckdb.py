@@ -125,7 +125,7 @@ def _observations_sql(hour: datetime, first: int, last: int) -> str:
                     FROM range({first}, {last}) AS r(i)))"""
 
 
-def _copy(duckdb: object, sql: str, target: str) -> None:
+def _copy(duckdb: Any, sql: str, target: str) -> None:
     duckdb.execute(f"COPY ({sql}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
 
 

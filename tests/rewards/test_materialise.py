@@ -81,6 +81,16 @@ def test_each_way_of_passing_over_the_hours_gives_the_same(
     assert stale_hours(settings) == []
 
 
+def test_a_lake_on_another_file_system(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hourly, "SMALL_ROWS", 15)
+    remote = settings.model_copy(update={"lake": f"memory://{tmp_path.name}"})
+    observations = [*a_mixture(hours=2, each=6), *a_mixture(hours=1, each=30, seed=3)]
+    store(remote, *observations)
+    bring_up_to_date(remote)
+    assert scores(remote) == expected(observations)
+    assert stale_hours(remote) == []
+
+
 def test_a_second_run_writes_nothing(settings: Settings) -> None:
     store(settings, *a_mixture(hours=3, each=5))
     bring_up_to_date(settings)
