@@ -29,7 +29,7 @@ class Request(BaseModel):
 
 
 class HoursState(BaseModel):
-    """`after` is the range where the next page begins; `requests` those of the last page."""
+    """`after` is the range where the next page begins; `requests` by range, for those that still need work."""
 
     after: str = ""
     requests: dict[str, Request] = Field(default_factory=dict)
@@ -63,14 +63,14 @@ def new_or_stale_hours(context: dg.SensorEvaluationContext, cogorch: CogorchReso
     ranges = contiguous(possible, gap=GAP, longest=LONGEST_RANGE)
     keyed = [(f"{key_of(first)}..{key_of(last)}", (first, last)) for first, last in ranges]
     page = cursors.page(keyed, state.after, RANGES_PER_TICK)
-    asked: dict[str, Request] = {}
+    # Forgotten attempts would give an old run_key again, which Dagster drops without a word.
+    asked = {key: state.requests[key] for key, _ in keyed if key in state.requests}
     requests: list[dg.RunRequest] = []
     for key, (first, last) in page:
         content = _content({hour: mark for hour, mark in possible.items() if first <= hour <= last})
         before = state.requests.get(key)
         repeated = before is not None and before.content == content
         if before is not None and repeated and now < before.at + attempts.pause_after(before.times):
-            asked[key] = before
             continue
         times = before.times + 1 if before is not None and repeated else 1
         asked[key] = Request(content=content, times=times, at=now)
@@ -85,7 +85,7 @@ def _marks(cogorch: CogorchResource) -> dict[datetime, str]:
     """The hours that need work, each with what tells its present content from an earlier one."""
     import sqlalchemy as sa
 
-    from cogorch_dagster.lake import catalogue
+    from cogorch_dagster.lake import catalogue, files
     from cogorch_dagster.observations import inbox
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.platform.tables import inbox_feedback, inbox_observations
@@ -99,14 +99,13 @@ def _marks(cogorch: CogorchResource) -> dict[datetime, str]:
             connection.execute(sa.select(sa.func.max(table.c.seq))).scalar_one()
             for table in (inbox_observations, inbox_feedback)
         ]
-        digests = {
-            (dataset, entry.hour): entry.digest
-            for dataset in ("observations", "feedback")
-            for entry in catalogue.entries_of(connection, dataset, stale)
-        }
-    marks = {hour: f"{digests.get(('observations', hour), '')}:{digests.get(('feedback', hour), '')}" for hour in stale}
+        # The rewards too: an hour may become stale twice for the same rows, when its configuration comes back.
+        entries = [entry for dataset in files.DATASETS for entry in catalogue.entries_of(connection, dataset, stale)]
+    marks = dict.fromkeys(stale, "")
+    for entry in entries:
+        marks[entry.hour] += f"{entry.dataset}={entry.digest} "
     for hour in pending:
-        marks[hour] = f"{marks.get(hour, '')}:{newest}"
+        marks[hour] = f"{marks.get(hour, '')}inbox={newest}"
     return marks
 
 

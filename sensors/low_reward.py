@@ -98,12 +98,12 @@ def low_reward(context: dg.SensorEvaluationContext, cogorch: CogorchResource) ->
     )
     if not low:
         return dg.SensorResult(skip_reason="every mean reward is acceptable, or waits for a decision or for new data")
-    return dg.SensorResult(run_requests=[_request(version, reason, now) for version, reason in low])
+    return dg.SensorResult(run_requests=[_request(version, reason, seen) for version, reason in low])
 
 
-def _request(version: "PolicyVersion", reason: str, now: datetime) -> dg.RunRequest:
+def _request(version: "PolicyVersion", reason: str, seen: str) -> dg.RunRequest:
     return dg.RunRequest(
-        run_key=f"{version.ref}:{now:%Y%m%dT%H%M%S}",
+        run_key=f"{version.ref}:{seen}",
         run_config={"ops": {"policy_versions": {"config": {"policies": [version.policy_id]}}}},
         tags={"cogorch/trigger": reason, "cogorch/version": version.ref},
     )
