@@ -49,7 +49,7 @@ def policy_approved(cogorch: CogorchResource) -> dg.AssetCheckResult:
             rows.append(row)
             pending += [version] if finding == "pending" else []
             broken += [version] if finding.startswith("error") else []
-    commands = "\n".join(f"    cogorch policy approve {version.ref} --reason '...'" for version in pending)
+    commands = "; ".join(f"cogorch policy approve {version.ref} --reason '...'" for version in pending)
     description = "Every candidate is decided and every active version is the one that was approved."
     if pending:
         description = f"Waiting for a decision: {', '.join(version.ref for version in pending)}."
@@ -62,7 +62,7 @@ def policy_approved(cogorch: CogorchResource) -> dg.AssetCheckResult:
         metadata={
             "gate": table(rows, GATE_COLUMNS),
             "pending": len(pending),
-            "next": dg.MetadataValue.md(commands or "Nothing to decide."),
+            "next": commands or "nothing to decide",
         },
     )
 

@@ -121,10 +121,10 @@ def test_each_decision_has_a_run_of_its_own(settings: Settings, instance: dg.Dag
     assert {request.tags[DECISION_TAG] for request in requests(settings, instance)} == wanted
 
 
-@pytest.mark.parametrize("cursor", ["{", "[]", '{"after": 7}'])
-def test_a_corrupt_cursor_is_survived(settings: Settings, instance: dg.DagsterInstance, cursor: str) -> None:
+def test_a_corrupt_cursor_is_survived(settings: Settings, instance: dg.DagsterInstance) -> None:
     approve(settings, draft(settings))
-    assert len(tick(settings, instance, cursor).run_requests or []) == 1
+    for cursor in ("{", "[]", '{"after": 7}'):
+        assert len(tick(settings, instance, cursor).run_requests or []) == 1
 
 
 def test_a_policy_that_approves_by_itself_needs_nobody(settings: Settings, instance: dg.DagsterInstance) -> None:

@@ -111,8 +111,8 @@ def test_another_version_is_judged_by_its_own_observations(settings: Settings, i
     assert tick(settings, instance)[0] == [], "the low mean is that of the version before"
 
 
-@pytest.mark.parametrize("cursor", ["{", '{"asked": []}', '{"asked": {"router-core": {"at": "soon"}}}'])
-def test_a_corrupt_cursor_is_survived(settings: Settings, instance: dg.DagsterInstance, cursor: str) -> None:
+def test_a_corrupt_cursor_is_survived(settings: Settings, instance: dg.DagsterInstance) -> None:
     install(settings, reward=acceptable(0.99))
     served(settings, count=100)
-    assert len(tick(settings, instance, cursor)[0]) == 1
+    for cursor in ("{", '{"asked": []}', '{"asked": {"router-core": {"at": "soon"}}}'):
+        assert len(tick(settings, instance, cursor)[0]) == 1
