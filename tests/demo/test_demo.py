@@ -27,7 +27,8 @@ def _demo(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def free_port(monkeypatch: pytest.MonkeyPatch) -> None:
+def free_port(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port of its own for the demo's service; after `settings`, which clears the environment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         monkeypatch.setenv("COGORCH_SERVICE_PORT", str(probe.getsockname()[1]))
@@ -65,7 +66,7 @@ def test_too_short_a_load_is_refused_with_the_remedy() -> None:
         DemoOptions(rate=10, seconds=10)
 
 
-@pytest.mark.usefixtures("free_port", "settings")
+@pytest.mark.usefixtures("free_port")
 def test_the_command_names_the_remedy_too() -> None:
     done = _demo("--rate", "1", "--seconds", "5")
     assert done.returncode == 2
