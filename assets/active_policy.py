@@ -14,7 +14,7 @@ ACTIVE_COLUMNS = {
     "since": "UTC",
     "approved_by": "actor of the decision",
     "reason": "why",
-    "digest": "of the parameters",
+    "digest": "of the parameters, its beginning",
 }
 
 
@@ -100,7 +100,7 @@ def _active_table(cogorch: CogorchResource) -> dg.TableMetadataValue:
                     "since": moment(version.activated_at),
                     "approved_by": claimed[-1].actor if claimed else "",
                     "reason": claimed[-1].reason if claimed else "",
-                    "digest": version.digest,
+                    "digest": version.digest[:19],
                 }
             )
     return table(rows, ACTIVE_COLUMNS)

@@ -18,7 +18,7 @@ warnings.filterwarnings("ignore", message=".*`backfill_policy`.*", category=dg.B
 KEY_FORMAT = "%Y-%m-%d-%H:%M"
 # Dagster advises at most 100,000 partitions an asset, and lists all of them in some steps: 0.2 s for these.
 # The first partition also stands for every hour before it.
-FIRST_HOUR = datetime(2023, 1, 1, tzinfo=UTC)
+FIRST_HOUR = datetime(2024, 1, 1, tzinfo=UTC)
 
 # The present hour is a partition too, so that what happens now is scored now and not only after the hour.
 HOURLY = dg.HourlyPartitionsDefinition(start_date=FIRST_HOUR.strftime(KEY_FORMAT), fmt=KEY_FORMAT, end_offset=1)

@@ -187,7 +187,7 @@ def _proposal(settings: Settings, learned: dict[str, Any]) -> Proposal:
         drafts = store.versions(connection, POLICY, status="draft")
         parent = store.active(connection, POLICY)
     if not drafts or parent is None:
-        refusal = learned["assets"].get("policy_versions", {}).get(POLICY, "no reason was recorded")
+        refusal = learned["assets"].get("policy_versions") or "no reason was recorded"
         raise Refused("no_proposal", f"The traffic did not justify a new version of {POLICY}: {refusal}")
     return Proposal.of(drafts[-1], parent)
 
