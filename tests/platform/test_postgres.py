@@ -123,6 +123,17 @@ def test_a_stale_pid_file_does_not_point_at_a_stranger(embedded: Settings) -> No
     file.unlink()
 
 
+@pytest.mark.parametrize("name", ["a home with 'spaces'", "long-" * 30])
+def test_the_home_may_have_any_name(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    settings = Settings(home=tmp_path_factory.mktemp("named") / name, _env_file=None)
+    postgres.ensure_running(settings)
+    try:
+        with psycopg.connect(postgres.server_url(settings, "postgres")) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        assert postgres.stop(settings, mode="immediate")
+
+
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
