@@ -136,6 +136,12 @@ def test_a_missing_file_and_a_folder(settings: Settings, tmp_path: Path) -> None
         import_file(settings, tmp_path / "folder.csv", source="mine")
 
 
+@pytest.mark.parametrize("path", ["nowhere://folder/rows.csv", "s3://bucket/rows.csv"])
+def test_a_path_of_a_kind_that_cannot_be_opened_is_named(settings: Settings, path: str) -> None:
+    with pytest.raises(InvalidInput, match="cannot be opened"):
+        import_file(settings, path, "litellm")
+
+
 def test_a_row_without_a_source_says_so(settings: Settings, tmp_path: Path) -> None:
     report = import_file(settings, write_csv(tmp_path / "rows.csv", GOOD.format(n=1)))
     assert (report.added, report.rejected, report.rejections[0].field) == (0, 1, "source")

@@ -65,7 +65,11 @@ def open_rows(path: str, *, encoding: str = "utf-8", delimiter: str | None = Non
     """
     kind = _format(path)
     try:
-        with fsspec.open(path, "rb", compression="infer") as file:
+        opened = fsspec.open(path, "rb", compression="infer")
+    except (ImportError, ValueError) as error:
+        raise InvalidInput(f"{path} cannot be opened ({error}).") from None
+    try:
+        with opened as file:
             if kind == "parquet":
                 yield _parquet(path, file)
             elif kind == "jsonl":
