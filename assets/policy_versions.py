@@ -23,7 +23,6 @@ COLUMNS = {
     "estimate": "improvement of the mean reward, doubly robust",
     "ci95": "95 % interval of the improvement",
     "effective_sample_size": "decisions that speak for the candidate",
-    "note": "in words",
 }
 
 
@@ -74,7 +73,8 @@ def policy_versions(
         "outcome": dg.MetadataValue.text(
             "; ".join(f"{row['policy']}: {row['outcome']}" for row in rows) or "no router"
         ),
-        "proposals": table(rows, COLUMNS),
+        "proposals": table([{name: row.get(name, "") for name in COLUMNS} for row in rows], COLUMNS),
+        "notes": dg.MetadataValue.md("\n".join(f"- **{row['policy']}**: {row['note']}" for row in rows) or "none"),
     }
     if fresh:
         metadata["candidate"] = dg.MetadataValue.md("\n\n".join(_in_words(settings, each) for each in fresh[:5]))

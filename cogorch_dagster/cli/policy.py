@@ -261,7 +261,7 @@ def mode(
 def _decide(action: str, ref: str, reason: str, *, digest: str | None, actor: str | None, out: Output) -> None:
     from cogorch_dagster.platform import supervisor
     from cogorch_dagster.platform.database import transaction
-    from cogorch_dagster.policies import decisions
+    from cogorch_dagster.policies import decisions, flags
     from cogorch_dagster.policies.document import parse_ref
 
     settings = load_settings()
@@ -269,9 +269,12 @@ def _decide(action: str, ref: str, reason: str, *, digest: str | None, actor: st
     policy_id, version = parse_ref(ref)
     with transaction(settings) as connection:
         decision = decide(connection, policy_id, version, acting(actor), reason, digest=digest)
+        held = action == "approve" and not flags.get_flag(connection, flags.LEARNING)
     done = {"approve": "approved", "reject": "rejected", "rollback": "decided: roll back to"}[action]
     out.result(decision, lambda: print(f"{done} {decision.ref} (decision {decision.decision_id})"))
-    if decision.waits:
+    if held:
+        say(f"It waits: the kill switch {flags.LEARNING} is off, and no approval is activated until it is on again.")
+    elif decision.waits:
         by_daemon = "The daemon activates it within seconds." if supervisor.is_up(settings) else ""
         say(by_daemon or f"Next: cogorch policy activate {decision.ref} (the daemon of `cogorch up` does it by itself)")
 

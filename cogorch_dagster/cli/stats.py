@@ -70,7 +70,8 @@ def _bring_up_to_date(settings: "Settings", refresh: bool) -> None:
     if not stale:
         return
     if not refresh:
-        say(f"{len(stale)} hours wait for scoring; the daemon does it, `cogorch stats --refresh` does it now.")
+        hours = "1 hour waits" if len(stale) == 1 else f"{len(stale)} hours wait"
+        say(f"{hours} for scoring; the daemon does it, `cogorch stats --refresh` does it now.")
         return
     say(f"scoring {len(stale)} hours")
     materialise.materialise_rewards(settings, stale)

@@ -114,6 +114,9 @@ def import_file(
     )
 
 
+_BadRow = tuple[list[Rejection], Mapping[str, Any] | str]
+
+
 class _Reading:
     """One pass over a file: valid rows come out as tables, the others go to quarantine and are counted."""
 
@@ -130,36 +133,39 @@ class _Reading:
         while chunk := list(islice(numbered, CHUNK_ROWS)):
             self.read += len(chunk)
             good: list[tuple[int, Mapping[str, Any]]] = []
+            bad: list[_BadRow] = []
             for line, row in chunk:
                 if isinstance(row, Unreadable):
                     # What a mapping does not name is never stored, not even here.
                     shown = row.value if translator is None else ""
-                    self._reject([Rejection(line, "", shown, f"the row {row.message}")], shown)
+                    bad.append(([Rejection(line, "", shown, f"the row {row.message}")], shown))
                 elif translator is None:
                     good.append((line, row))
                 else:
                     values, problems = translator.translate(row)
                     if problems:
-                        self._reject(_untranslated(line, values, problems, constants), values)
+                        bad.append((_untranslated(line, values, problems, constants), values))
                     else:
                         good.append((line, values))
-            yield to_table(self._valid(good, constants))
+            parsed = parse(Observation, good, constants)
+            self._reject(bad + _invalid(parsed.rejections, good))
+            yield to_table(parsed.records)
 
-    def _valid(self, rows: list[tuple[int, Mapping[str, Any]]], constants: Mapping[str, object]) -> list[Observation]:
-        parsed = parse(Observation, rows, constants)
-        if parsed.rejections:
-            by_line = dict(rows)
-            problems: dict[int, list[Rejection]] = {}
-            for rejection in parsed.rejections:
-                problems.setdefault(rejection.line, []).append(rejection)
-            for line, found in problems.items():
-                self._reject(found, by_line[line])
-        return parsed.records
+    def _reject(self, bad: list[_BadRow]) -> None:
+        """Report and quarantine rows in the order of the file, wherever they failed."""
+        for rejections, row in sorted(bad, key=lambda each: each[0][0].line):
+            self.rejected += 1
+            self.rejections += rejections[: max(0, SHOWN_REJECTIONS - len(self.rejections))]
+            self._quarantine.add(rejections, row)
 
-    def _reject(self, rejections: Sequence[Rejection], row: Mapping[str, Any] | str) -> None:
-        self.rejected += 1
-        self.rejections += rejections[: max(0, SHOWN_REJECTIONS - len(self.rejections))]
-        self._quarantine.add(rejections, row)
+
+def _invalid(rejections: Sequence[Rejection], rows: list[tuple[int, Mapping[str, Any]]]) -> list[_BadRow]:
+    """The rows that are no valid observation, each with all that is wrong with it."""
+    problems: dict[int, list[Rejection]] = {}
+    for rejection in rejections:
+        problems.setdefault(rejection.line, []).append(rejection)
+    by_line = dict(rows) if problems else {}
+    return [(found, by_line[line]) for line, found in problems.items()]
 
 
 def _untranslated(

@@ -106,7 +106,9 @@ def rollback(
     store.lock_policy(connection, policy_id)
     target = store.version(connection, policy_id, version)
     if target.status == "active":
-        raise Refused("already_active", f"{target.ref} is active; there is nothing to roll back to it from")
+        raise Refused(
+            "already_active", f"{target.ref} is the active version already; name the earlier one to return to"
+        )
     if target.status not in ("archived", "rolled_back"):
         raise Refused(
             "never_active", f"{target.ref} is {target.status} and was never active; roll back to an archived version"

@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass
 
+# Sums of a million terms carry a relative error of about this size.
+ROUNDING = 1e-13
+
 
 @dataclass(frozen=True)
 class Sums:
@@ -31,6 +34,8 @@ class Sums:
         mean = self.mean
         if mean is None or self.n < 2:
             return None
-        # The three terms cancel when all y are equal; what is left is rounding and may be below 0.
-        squares = max(self.sw2y2 - 2 * mean * self.sw2y + mean * mean * self.sw2, 0.0)
+        # The three terms cancel when all y are equal; what is left is rounding, of either sign.
+        squares = self.sw2y2 - 2 * mean * self.sw2y + mean * mean * self.sw2
+        if squares <= ROUNDING * self.sw2y2:
+            return 0.0
         return math.sqrt(squares * self.n / (self.n - 1)) / self.sw

@@ -187,7 +187,8 @@ def parse_mapping(text: str, name: str) -> FileMapping:
     try:
         return FileMapping.model_validate(document)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
+        # A misspelt key is both unknown and missing under its right name; naming it tells more.
+        problem = min(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
         where = ".".join(str(part) for part in problem["loc"])
         what = problem["msg"].removeprefix("Value error, ")
         raise InvalidInput(f"The mapping {name}: {f'{where}: ' if where else ''}{what}.") from None
