@@ -5,6 +5,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
+# Processes that share the tests; each has a PostgreSQL of its own.
+WORKERS ?= 2
+
 .PHONY: setup demo ui test lint lock clean
 
 setup: $(STAMP)
@@ -26,7 +29,7 @@ ui: setup
 	@$(BIN)/cogorch up
 
 test: setup lint
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
