@@ -1,6 +1,7 @@
-"""Decisions: who approves, rejects or rolls back which version, by its digest, and why.
+"""Decisions: who approves, rejects, rolls back or aborts which version, by its digest, and why.
 
-At most one decision of a policy waits for its activation. A new one supersedes it, so the latest word counts.
+At most one decision of a policy waits for its activation. A new one supersedes it, so the latest word counts. To abort
+a canary is to decide against it; that takes effect where it is made (`canary.abort`) and waits for nothing.
 """
 
 import uuid
@@ -16,7 +17,7 @@ from cogorch_dagster.policies import audit, flags, store
 from cogorch_dagster.policies.document import check_text
 from cogorch_dagster.policies.store import PolicyVersion
 
-Action = Literal["approve", "reject", "rollback"]
+Action = Literal["approve", "reject", "rollback", "abort"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Decision:
     @property
     def waits(self) -> bool:
         """Whether an activation may still claim it."""
-        return self.action != "reject" and self.claimed_at is None and self.superseded_at is None
+        return self.action not in ("reject", "abort") and self.claimed_at is None and self.superseded_at is None
 
 
 def approve(
@@ -107,12 +108,18 @@ def rollback(
     target = store.version(connection, policy_id, version)
     if target.status == "active":
         raise Refused("already_active", f"{target.ref} is active; there is nothing to roll back to it from")
-    if target.status not in ("archived", "rolled_back"):
+    if target.status not in ("archived", "rolled_back") or target.activated_at is None:
+        # A version that failed as a canary has never proved itself: proposed again, it ramps again.
         raise Refused(
             "never_active", f"{target.ref} is {target.status} and was never active; roll back to an archived version"
         )
     require_digest(target, digest)
     return _decide(connection, target, "rollback", actor, reason)
+
+
+def record_abort(connection: sa.Connection, target: PolicyVersion, actor: str, reason: str) -> Decision:
+    """Record that a canary is ended; the caller, who holds the policy's lock, ends it in the same transaction."""
+    return _decide(connection, target, "abort", actor, reason)
 
 
 def apply_mode(connection: sa.Connection, policy_id: str, version: str) -> Decision | None:
@@ -186,11 +193,16 @@ def _decide(connection: sa.Connection, target: PolicyVersion, action: Action, ac
             actor=actor,
             reason=reason,
             decided_at=sa.func.clock_timestamp(),
+            claimed_at=sa.func.now() if action == "abort" else None,
+            claimed_by=actor if action == "abort" else None,
         )
     )
-    event = {"approve": "version.approved", "reject": "version.rejected", "rollback": "version.rollback_decided"}[
-        action
-    ]
+    event = {
+        "approve": "version.approved",
+        "reject": "version.rejected",
+        "rollback": "version.rollback_decided",
+        "abort": "version.abort_decided",
+    }[action]
     payload = {"decision_id": str(decision_id), "digest": target.digest, "reason": reason}
     audit.append(connection, actor, event, target.ref, payload)
     return decision(connection, decision_id)
@@ -199,7 +211,7 @@ def _decide(connection: sa.Connection, target: PolicyVersion, action: Action, ac
 def _supersede(connection: sa.Connection, target: PolicyVersion, action: Action, actor: str, why: str) -> None:
     """Void the waiting decision that the new one contradicts; the version it had approved expires."""
     for old in waiting(connection, target.policy_id):
-        if action == "reject" and old.version != target.version:
+        if action in ("reject", "abort") and old.version != target.version:
             continue
         connection.execute(
             sa.update(decisions)
@@ -216,7 +228,10 @@ def _supersede(connection: sa.Connection, target: PolicyVersion, action: Action,
 def _refuse_approval(target: PolicyVersion) -> NoReturn:
     reason, remedy = {
         "approved": ("already_approved", "it waits for its activation"),
-        "canary": ("already_approved", "it is being tried on a share of the traffic"),
+        "canary": (
+            "already_approved",
+            "it is being tried on a share of the traffic; end that with `cogorch canary abort`",
+        ),
         "active": ("already_active", "nothing is left to decide"),
         "rejected": ("rejected", "propose again"),
         "expired": ("expired", "propose again"),

@@ -72,21 +72,49 @@ class AutoscalerParams(Params):
 
 
 class CanaryParams(Params):
-    """How a new version takes over traffic: rising shares, each held until the evidence suffices."""
+    """How an approved version takes over traffic: rising shares, each held until the evidence suffices.
 
-    stages: list[Annotated[float, Field(gt=0, le=1)]] = Field(
-        min_length=1, max_length=20, description="Share of traffic at each stage, strictly rising."
+    A share of 1 is the activation itself, and follows the last share below it whether it is named or not.
+    """
+
+    applies_to: str | None = Field(
+        default=None, min_length=1, max_length=100, description="A policy id; null: every router without its own."
     )
-    stage_duration_ms: Annotated[float, Field(gt=0, le=30 * 86_400_000)]
-    min_samples: int = Field(ge=1, le=10_000_000, description="Scored observations of the new version per stage.")
+    stages: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        default=[0.01, 0.05, 0.1, 0.25, 0.5, 1.0],
+        min_length=1,
+        max_length=20,
+        description="Share of traffic at each stage, strictly rising.",
+    )
+    gates: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        default=[], max_length=20, description="Stages that only a person passes, once the evidence suffices."
+    )
+    stage_duration_ms: Annotated[float, Field(gt=0, le=30 * 86_400_000)] = Field(description="The shortest stage.")
+    min_samples: int = Field(ge=1, le=10_000_000, description="Scored decisions of each version per stage.")
     max_reward_drop: Share = Field(description="Mean reward of the new version may lie this far below the old one's.")
     max_error_rate_increase: Share
+    max_latency_increase: float | None = Field(
+        default=0.5,
+        ge=0,
+        le=100,
+        description="Of the mean latency, as a share of the old version's; null: not watched.",
+    )
+    max_cost_increase: float | None = Field(
+        default=0.5, ge=0, le=100, description="Of the mean cost, as a share of the old version's; null: not watched."
+    )
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The stages that are judged: those below 1."""
+        return tuple(share for share in self.stages if share < 1)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if any(after <= before for before, after in zip(self.stages, self.stages[1:], strict=False)):
             raise ValueError(f"stages {self.stages} must rise strictly")
+        if strange := sorted(set(self.gates) - set(self.stages)):
+            raise ValueError(f"gates {strange} are none of the stages {self.stages}")
         return self
 
 
