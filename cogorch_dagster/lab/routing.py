@@ -90,15 +90,27 @@ def draw(
     worth more than none. None when every arm of positive weight was tried: an arm of weight 0 is switched off, and a
     fallback does not switch it on.
     """
-    untried = tuple(sorted(set(policy.weights) - set(tried)))
-    available = tuple(arm for arm in untried if arm not in cooling)
-    all_cooling = sum(policy.weights[arm] for arm in available) <= 0
-    action_set = untried if all_cooling else available
+    action_set, all_cooling = _action_set(policy, cooling, tried)
     total = sum(policy.weights[arm] for arm in action_set)
     if total <= 0:
         return None
     arm = generator.choices(action_set, [policy.weights[arm] for arm in action_set])[0]
     return Draw(arm, policy.weights[arm] / total, action_set, all_cooling)
+
+
+def probabilities(policy: RouterPolicy, cooling: Collection[str], tried: Collection[str]) -> dict[str, float]:
+    """With which probability `draw` chooses each arm; empty when it chooses none."""
+    action_set, _ = _action_set(policy, cooling, tried)
+    total = sum(policy.weights[arm] for arm in action_set)
+    return {arm: policy.weights[arm] / total for arm in action_set} if total > 0 else {}
+
+
+def _action_set(policy: RouterPolicy, cooling: Collection[str], tried: Collection[str]) -> tuple[tuple[str, ...], bool]:
+    """The arms that can be drawn, and whether cooling down was set aside for that."""
+    untried = tuple(sorted(set(policy.weights) - set(tried)))
+    available = tuple(arm for arm in untried if arm not in cooling)
+    all_cooling = sum(policy.weights[arm] for arm in available) <= 0
+    return (untried if all_cooling else available), all_cooling
 
 
 class Cooldowns:
