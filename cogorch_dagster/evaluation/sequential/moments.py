@@ -1,4 +1,5 @@
-"""What is kept of a metric: its moments, which add up over hours and shards, or its values where a quantile is asked for.
+"""What is kept of a metric: its moments, which add up over hours and shards, or its values for quantiles.
+for.
 
 Not here: intervals.
 """
