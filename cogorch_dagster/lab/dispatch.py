@@ -75,7 +75,8 @@ class Dispatcher:
         generator: seeded; every draw comes from it.
 
     Attributes:
-        cooldowns: by version, so that what one version breaks is not taken from the other.
+        cooldowns: of the active version, whichever that is; a canary has its own, so that what it breaks is not taken
+            from the active version.
     """
 
     upstreams: Mapping[str, str]
@@ -84,7 +85,8 @@ class Dispatcher:
     record_feedback: Callable[[Mapping[str, Any]], None]
     generator: random.Random
     counts: Counter[str] = field(default_factory=Counter)
-    cooldowns: defaultdict[str, Cooldowns] = field(default_factory=lambda: defaultdict(Cooldowns))
+    cooldowns: Cooldowns = field(default_factory=Cooldowns)
+    _of_canaries: defaultdict[str, Cooldowns] = field(default_factory=lambda: defaultdict(Cooldowns))
     _answers: OrderedDict[str, str] = field(default_factory=OrderedDict)
 
     async def route(self, split: Split, pixels: list[float], tenant: str | None, unit_key: str | None = None) -> Routed:
@@ -121,18 +123,25 @@ class Dispatcher:
     def _draw(self, request: _Request) -> Step | None:
         now = time.monotonic()
         tried = [step.drawn.arm for step, _ in request.attempts]
-        return request.journey.draw(lambda version: self.cooldowns[version].cooling(now), tried, self.generator)
+        return request.journey.draw(
+            lambda version: self._cooldowns(request, version).cooling(now), tried, self.generator
+        )
 
     def _after(self, request: _Request) -> Step | None:
         """The next draw after a failed attempt that the policy falls back on; None ends the request."""
         policy, (step, attempt) = request.policy, request.attempts[-1]
         if attempt.failure is None:
             return None
-        self.cooldowns[policy.version].rest(step.drawn.arm, time.monotonic() + policy.cooldown_ms / 1e3)
+        until = time.monotonic() + policy.cooldown_ms / 1e3
+        self._cooldowns(request, policy.version).rest(step.drawn.arm, until)
         if attempt.failure not in policy.fallback_on:
             return None
         request.journey.failed(attempt.failure)
         return self._draw(request)
+
+    def _cooldowns(self, request: _Request, version: str) -> Cooldowns:
+        canary = request.journey.split.canary
+        return self._of_canaries[version] if canary and canary.version == version else self.cooldowns
 
     async def _try(self, policy: RouterPolicy, arm: str, pixels: list[float]) -> Attempt:
         started = time.perf_counter()

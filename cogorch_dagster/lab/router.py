@@ -136,7 +136,6 @@ def create_app(dispatcher: Dispatcher, in_force: PolicyInForce, observations: Ob
     async def status() -> Response:
         policy, split = in_force.policy, in_force.split
         canary = split.canary if split else None
-        now = time.monotonic()
         state: dict[str, Any] = {
             "policy_id": policy.policy_id if policy else None,
             "version": policy.version if policy else None,
@@ -146,7 +145,7 @@ def create_app(dispatcher: Dispatcher, in_force: PolicyInForce, observations: Ob
             "applied_at_ms": in_force.applied_at_ms,
             "canary": {"version": canary.version, "share": split.share} if split and canary else None,
             "problem": in_force.problem,
-            "cooling": sorted(dispatcher.cooldowns[policy.version].cooling(now)) if policy else [],
+            "cooling": sorted(dispatcher.cooldowns.cooling(time.monotonic())),
             "counters": dict(sorted(dispatcher.counts.items())),
             "observations": vars(observations.stats),
         }
