@@ -38,6 +38,7 @@ def problems(plan: Mapping[str, Any], fields: Fields) -> list[Problem]:
         statements = list(_statements(function["blocks"], None))
         found.update(_calls(statements, functions, arguments, plan["missing"]))
         found.update(_unsafe(statements, function))
+        found.update(_assigned_twice(function["blocks"]))
         found.update(_paths(statements, texts, fields))
     found.update(_recursion(functions))
     return sorted(found, key=lambda each: (each[0] or 0, each[1]))
@@ -50,8 +51,7 @@ def _statements(blocks: list[Any], line: int | None) -> Iterator[_Statement]:
             body = each["stmt"]
             line = body["row"] + 1 if "row" in body else line
             yield each["type"], body, line
-            nested = [*(body.get("blocks") or ()), *([body["block"]] if body.get("block") else ())]
-            yield from _statements(nested, line)
+            yield from _statements(_nested(body), line)
 
 
 def _calls(
@@ -83,6 +83,23 @@ def _unsafe(statements: list[_Statement], function: Mapping[str, Any]) -> Iterat
     for _, body, line in statements:
         if any(local not in written for local in _reads(body)):
             yield line, "a variable here has no value (unsafe): bind it with `some`, `:=` or a rule"
+
+
+def _assigned_twice(blocks: list[Any]) -> Iterator[Problem]:
+    """`x := 1; x := 2`: the second would win without a word."""
+    for block in blocks:
+        assigned = set()
+        for each in block["stmts"] or ():
+            body = each["stmt"]
+            if each["type"] == "AssignVarStmt":
+                if body["target"] in assigned:
+                    yield body["row"] + 1 if "row" in body else None, "a variable is assigned above with `:=` already"
+                assigned.add(body["target"])
+            yield from _assigned_twice(_nested(body))
+
+
+def _nested(body: Mapping[str, Any]) -> list[Any]:
+    return [*(body.get("blocks") or ()), *([body["block"]] if body.get("block") else ())]
 
 
 def _reads(body: Mapping[str, Any]) -> Iterator[int]:
