@@ -22,6 +22,7 @@ from cogorch_dagster.platform.tables import decisions
 from cogorch_dagster.policies import audit, flags, ramps, store
 from cogorch_dagster.policies.decisions import Decision, decision, decisions_of, require_digest
 from cogorch_dagster.policies.document import check_text, parse_ref
+from cogorch_dagster.policies.guards import checks as guards
 from cogorch_dagster.policies.store import PolicyVersion
 
 # Payload: the policy id. Listeners read the version themselves: a notification may be lost, a row is not.
@@ -58,6 +59,7 @@ def activate(connection: sa.Connection, target: uuid.UUID | str, actor: str) -> 
         Refused: `unknown_decision`, `unknown_policy`, `unknown_version`, `not_approved` (no decision on it),
             `rejected`, `already_claimed`, `superseded` (a later decision), `learning_disabled` (not for a rollback),
             `digest_mismatch`, `stale_parent`, `canary_running` (another version ramps; not for a rollback),
+            `guard_violated` and `guard_failed` (not for a rollback: that a rule objects is only recorded),
             `activation_conflict` (someone activated by other means meanwhile).
     """
     actor = check_text("actor", actor)
@@ -68,6 +70,8 @@ def activate(connection: sa.Connection, target: uuid.UUID | str, actor: str) -> 
     chosen = store.version(connection, claim.policy_id, claim.version)
     current = store.active(connection, claim.policy_id)
     _require_activatable(claim, chosen, current)
+    if claim.action == "approve":
+        guards.require(connection, "activate", chosen, current, actor=actor)
     ramp = ramps.running(connection, claim.policy_id)
     if ramp is not None and claim.action == "approve":
         raise Refused(
@@ -245,6 +249,19 @@ def replace(
         **({"canary": dict(evidence)} if evidence else {}),
     }
     audit.append(connection, actor, "version.activated", chosen.ref, payload)
+    if claim.action == "rollback":
+        _record_objections(connection, chosen, current, actor)
     drafts = store.versions(connection, claim.policy_id, "draft")
     stale = [each for each in drafts if each.parent != chosen.version]
     store.expire(connection, stale, actor=actor, why=f"{chosen.ref} came into force; proposed against another version")
+
+
+def _record_objections(
+    connection: sa.Connection, chosen: PolicyVersion, current: PolicyVersion | None, actor: str
+) -> None:
+    """What the rules in force say of a version that was rolled back to: safety goes first, but it is not hidden."""
+    found = guards.findings(connection, "rollback", chosen, current, actor=actor)
+    objections = [{"guard": each.guard, "messages": each.messages, "failure": each.failure} for each in found]
+    wrong = [shown for each, shown in zip(found, objections, strict=True) if not each.holds]
+    if wrong:
+        audit.append(connection, actor, "guard.overridden", chosen.ref, {"by": "rollback", "rules": wrong})

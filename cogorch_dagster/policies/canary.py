@@ -15,6 +15,7 @@ from cogorch_dagster.errors import Refused
 from cogorch_dagster.policies import activation, audit, decisions, flags, ramps, store
 from cogorch_dagster.policies.activation import Activation
 from cogorch_dagster.policies.document import check_text
+from cogorch_dagster.policies.guards import checks as guards
 from cogorch_dagster.policies.ramps import Ramp
 
 RULE = "rule:canary"
@@ -32,7 +33,8 @@ def advance(
     Raises:
         InvalidInput: no actor or no reason.
         Refused: `no_canary`, `canary_changed` (moved or ended since), `learning_disabled`, `digest_mismatch`,
-            `stale_parent` (the control is no longer active).
+            `stale_parent` (the control is no longer active), `guard_violated` and `guard_failed` (by a rule that is in
+            force by now).
     """
     actor, reason = check_text("actor", actor), check_text("reason", reason)
     ramp = _locked(connection, seen)
@@ -42,6 +44,7 @@ def advance(
     decisions.require_digest(version, approval.digest)
     current = store.active(connection, ramp.policy_id)
     store.require_parent_active(f"advancing {ramp.ref}", ramp.control, current)
+    guards.require(connection, "activate", version, current, actor=actor)
     payload = {"decision_id": str(ramp.decision_id), "from": ramp.share, "to": ramp.next_share, "reason": reason}
     audit.append(connection, actor, "canary.advanced", ramp.ref, {**payload, "evidence": dict(evidence)})
     if ramp.next_share < 1:
