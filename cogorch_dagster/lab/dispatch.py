@@ -91,6 +91,7 @@ class Dispatcher:
 
     async def route(self, split: Split, pixels: list[float], tenant: str | None, unit_key: str | None = None) -> Routed:
         """Route one image by one of the versions served; the request keeps it even if others are served meanwhile."""
+        split = split.of_tenant(tenant)
         policy = split.choose(unit_key, self.generator)
         request = _Request(Journey(split, policy), str(uuid.uuid4()), tenant, unit_key)
         step = self._draw(request)

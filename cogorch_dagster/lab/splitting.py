@@ -42,6 +42,10 @@ class Split:
         wide, tried = (replace(each, weights={**none, **each.weights}) for each in (active, canary))
         return cls(wide, tried, share)
 
+    def of_tenant(self, tenant: str | None) -> "Split":
+        """The split as it is for one tenant's requests."""
+        return Split(self.active.of_tenant(tenant), self.canary and self.canary.of_tenant(tenant), self.share)
+
     @property
     def tags(self) -> Mapping[str, object]:
         """What every observation is tagged with while a canary runs."""
