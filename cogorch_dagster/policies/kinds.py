@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from cogorch_dagster.errors import InvalidInput
@@ -180,11 +180,63 @@ class RewardParams(Params):
         return self
 
 
+class GuardScope(Params):
+    """What a guard rule is about: one policy, or all of a kind."""
+
+    kind: str | None = None
+    policy: str | None = Field(default=None, min_length=1, max_length=100)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.kind is None) == (self.policy is None):
+            raise ValueError("appliesTo names either kind or policy; use null for all but guards")
+        if self.kind is not None:
+            model_of(self.kind)
+        return self
+
+
+class GuardExample(Params):
+    """An input, or the part of one that the rule looks at, and whether the rule denies it."""
+
+    input: dict[str, Any]
+    denied: bool
+
+
+class GuardParams(Params):
+    """A rule in Rego that must hold whatever is proposed; `deny` in `package guard` says what is wrong."""
+
+    description: str = Field(min_length=1, max_length=2000)
+    applies_to: GuardScope | None = Field(default=None, description="Null: every policy but guards.")
+    rego: Annotated[str, Field(min_length=1, max_length=20_000)]
+    examples: list[GuardExample] = Field(default=[], max_length=50)
+
+    @field_validator("rego")
+    @classmethod
+    def _compiles(cls, source: str, info: ValidationInfo) -> str:
+        from cogorch_dagster.policies.guards import soundness
+
+        scope = info.data.get("applies_to")
+        parameters = parameter_names(scope.kind) if scope is not None and scope.kind is not None else None
+        if found := soundness.problems(source, parameters):
+            raise ValueError("; ".join(found))
+        return source
+
+    @model_validator(mode="after")
+    def _keeps_its_word(self) -> Self:
+        from cogorch_dagster.policies.guards import soundness
+
+        examples = [each.model_dump() for each in self.examples]
+        if found := soundness.example_problems(self.rego, self.description, examples):
+            raise ValueError("; ".join(found))
+        return self
+
+
 KINDS: dict[str, type[BaseModel]] = {
     "router": RouterParams,
     "autoscaler": AutoscalerParams,
     "canary": CanaryParams,
     "reward": RewardParams,
+    "guard": GuardParams,
 }
 
 
@@ -197,6 +249,11 @@ def model_of(kind: str) -> type[BaseModel]:
     if kind not in KINDS:
         raise InvalidInput(f"unknown kind {kind!r}; known kinds: {', '.join(sorted(KINDS))}")
     return KINDS[kind]
+
+
+def parameter_names(kind: str) -> tuple[str, ...]:
+    """The names of a kind's parameters, as they stand in a document."""
+    return tuple(field.alias or name for name, field in model_of(kind).model_fields.items())
 
 
 def validated(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
