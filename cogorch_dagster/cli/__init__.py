@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from cogorch_dagster.cli import audit, doctor, flags, guard, observations, policy, run, setup, stats, token
+from cogorch_dagster.cli import audit, canary, doctor, flags, guard, observations, policy, run, setup, stats, token
 from cogorch_dagster.cli.output import EXIT_CODES, examples, report_error
 from cogorch_dagster.errors import CogorchError
 
@@ -33,6 +33,7 @@ app.add_typer(observations.app, name="observations", short_help="Import files, l
 app.command("stats", short_help="Rolling statistics of the fleet.", epilog=stats.STATS_EPILOG)(stats.stats)
 app.add_typer(policy.app, name="policy", short_help="Look, propose, decide, activate.")
 app.add_typer(guard.app, name="guard", short_help="Rules that must hold whatever is proposed.")
+app.add_typer(canary.app, name="canary", short_help="Versions that take over traffic by steps.")
 app.add_typer(audit.app, name="audit", short_help="The log of all that happened.")
 app.command("lineage", short_help="Where a version comes from.", epilog=audit.LINEAGE_EPILOG)(audit.lineage)
 app.add_typer(flags.app, name="flags", short_help="Switches; learning.enabled stops learning.")

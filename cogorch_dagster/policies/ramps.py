@@ -7,7 +7,7 @@ and `activation` (its beginning); who judges lies above this package.
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -21,6 +21,9 @@ from cogorch_dagster.policies.store import PolicyVersion
 
 # Components of these kinds split their traffic by version; any other would hold for ever without evidence.
 RAMPED_KINDS = ("router",)
+
+# A canary that nobody has judged for so long is no longer served until somebody does.
+UNJUDGED = timedelta(seconds=60)
 
 Outcome = Literal["activated", "rolled_back"]
 
@@ -73,6 +76,11 @@ class Ramp:
         return later[0] if later else 1.0
 
     @property
+    def unjudged_from(self) -> datetime:
+        """From when on it counts as judged by nobody, unless it is judged again."""
+        return max(self.changed_at, self.judged_at or self.changed_at) + UNJUDGED
+
+    @property
     def gated(self) -> bool:
         """Whether only a person ends this step."""
         return self.share in self.plan.params.gates
@@ -94,6 +102,11 @@ def plan_for(connection: sa.Connection, policy_id: str) -> Plan | None:
     chosen = own or default
     # A plan without a share below 1 says: at once.
     return chosen[-1] if chosen and chosen[-1].params.shares else None
+
+
+def all_running(connection: sa.Connection) -> list[Ramp]:
+    """Every ramp that has not ended."""
+    return _ramps(connection, canary_ramps.c.ended_at.is_(None))
 
 
 def running(connection: sa.Connection, policy_id: str) -> Ramp | None:

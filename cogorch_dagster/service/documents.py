@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -89,7 +89,11 @@ def read_active(settings: Settings, policy_id: str) -> ActiveDocument | None:
     if not active.digest_matches:
         raise Refused("digest_mismatch", f"the params of {active.ref} were edited after approval; roll back")
     moments = [active.activated_at, ramp.changed_at if ramp is not None else None]
-    revised_at = max((each for each in moments if each is not None), default=None)
-    # A canary that was edited is not served; its judge takes it back.
-    canary = Canary(trial, ramp.share) if ramp is not None and trial is not None and trial.digest_matches else None
-    return ActiveDocument(active, revised_at, canary)
+    canary = None
+    if ramp is not None and trial is not None:
+        if datetime.now(UTC) > ramp.unjudged_from:
+            # Nobody watches it, so nobody could take it back.
+            moments.append(ramp.unjudged_from)
+        elif trial.digest_matches:
+            canary = Canary(trial, ramp.share)
+    return ActiveDocument(active, max((each for each in moments if each is not None), default=None), canary)
