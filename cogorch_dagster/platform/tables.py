@@ -188,3 +188,27 @@ lake_hours = sa.Table(
     sa.Column("input_digest", sa.Text),
     sa.Column("committed_at", _timestamp, nullable=False, server_default=_now),
 )
+
+drift_findings = sa.Table(
+    "drift_findings",
+    metadata,
+    sa.Column("finding_id", sa.Uuid, primary_key=True),
+    sa.Column("sort", sa.Text, nullable=False),
+    sa.Column("component", sa.Text, nullable=False),
+    sa.Column("metric", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("began_at", _timestamp, nullable=False),
+    sa.Column("known_at", _timestamp, nullable=False),
+    sa.Column("found_at", _timestamp, nullable=False, server_default=_now),
+    sa.Column("ended_at", _timestamp),
+    sa.Column("closed_by", sa.Text),
+    sa.Column("close_reason", sa.Text),
+    sa.Column("before", sa.Float(53)),
+    sa.Column("after", sa.Float(53)),
+    sa.Column("size", sa.Float(53), nullable=False),
+    sa.Column("details", JSONB, nullable=False),
+    sa.CheckConstraint("sort IN ('incident', 'regime')", name="drift_findings_sort"),
+    sa.CheckConstraint("(ended_at IS NULL) = (closed_by IS NULL)", name="drift_findings_closed"),
+    sa.Index("drift_findings_open", "component", postgresql_where=sa.text("ended_at IS NULL")),
+    sa.Index("drift_findings_component", "component", "began_at"),
+)

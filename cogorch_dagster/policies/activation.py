@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.tables import decisions
-from cogorch_dagster.policies import audit, flags, ramps, store
+from cogorch_dagster.policies import audit, findings, flags, ramps, store
 from cogorch_dagster.policies.decisions import Decision, decision, decisions_of, require_digest
 from cogorch_dagster.policies.document import check_text, parse_ref
 from cogorch_dagster.policies.guards import checks as guards
@@ -59,6 +59,7 @@ def activate(connection: sa.Connection, target: uuid.UUID | str, actor: str) -> 
         Refused: `unknown_decision`, `unknown_policy`, `unknown_version`, `not_approved` (no decision on it),
             `rejected`, `already_claimed`, `superseded` (a later decision), `learning_disabled` (not for a rollback),
             `digest_mismatch`, `stale_parent`, `canary_running` (another version ramps; not for a rollback),
+            `incident_open` (of the policy's component; not for a rollback),
             `guard_violated` and `guard_failed` (not for a rollback: that a rule objects is only recorded),
             `activation_conflict` (someone activated by other means meanwhile).
     """
@@ -71,6 +72,7 @@ def activate(connection: sa.Connection, target: uuid.UUID | str, actor: str) -> 
     current = store.active(connection, claim.policy_id)
     _require_activatable(claim, chosen, current)
     if claim.action == "approve":
+        findings.require_no_incident(connection, f"activating {claim.ref}", chosen.component)
         guards.require(connection, "activate", chosen, current, actor=actor)
     ramp = ramps.running(connection, claim.policy_id)
     if ramp is not None and claim.action == "approve":
