@@ -24,7 +24,14 @@ Interval = tuple[float, float]
 
 
 def judge_guardrail(
-    guardrail: Guardrail, steps: Sequence[Step], *, breach_alpha: float, hold_alpha: float, target: float, minimum: int
+    guardrail: Guardrail,
+    steps: Sequence[Step],
+    *,
+    breach_alpha: float,
+    hold_alpha: float,
+    target: float,
+    minimum: int,
+    most_steps: int,
 ) -> MetricJudgement:
     """State of one guardrail over the steps of a ramp.
 
@@ -32,6 +39,7 @@ def judge_guardrail(
         breach_alpha: probability that the reported interval ever misses the difference.
         hold_alpha: probability that the bound behind `held` ever errs, one-sided.
         target: information at which the intervals are tightest, see `means.target_information`.
+        most_steps: how many steps there can ever be.
         minimum: observations of the metric that each arm needs before anything is concluded.
 
     Raises:
@@ -45,8 +53,8 @@ def judge_guardrail(
     if guardrail.quantile is None:
         estimate, interval, bounds = _means(pairs, guardrail, breach_alpha, hold_alpha, target)
     else:
-        estimate, interval = _quantiles(pairs, guardrail.quantile, breach_alpha, target)
-        bounds = _quantiles(pairs, guardrail.quantile, 2 * hold_alpha, target)[1]
+        estimate, interval = _quantiles(pairs, guardrail.quantile, breach_alpha / most_steps, target)
+        bounds = _quantiles(pairs, guardrail.quantile, 2 * hold_alpha / most_steps, target)[1]
     state = _state(guardrail, interval, bounds)
     reason = _reason(guardrail, state, estimate, interval, bounds, breach_alpha)
     return MetricJudgement(guardrail.name, state, estimate, interval, breach_alpha, reason)
@@ -87,17 +95,16 @@ def _quantiles(
 ) -> tuple[float, Interval]:
     """Difference in the latest step, and what the intervals of all steps have in common.
 
-    Quantiles of mixtures do not add up over steps, so each step has its own interval; the k-th spends alpha / (k (k +
-    1)), which sums to alpha however long the ramp is. Steps that contradict each other leave the latest one's interval.
+    Quantiles of mixtures do not add up over steps, so each step has its own interval, at alpha. Steps that contradict
+    each other leave the latest one's interval.
     """
     lowest, highest, latest, estimate = -np.inf, np.inf, (-np.inf, np.inf), float("nan")
     size = max(round(2 * target), 1)  # information n₀n₁/(n₀+n₁) of arms of n each is n/2
-    for k, (control, treatment) in enumerate(pairs, start=1):
+    for control, treatment in pairs:
         if not isinstance(control, Sample) or not isinstance(treatment, Sample) or not control.n or not treatment.n:
             continue
-        part = alpha / (k * (k + 1)) if len(pairs) > 1 else alpha
         estimate, *ends = quantiles.quantile_difference(
-            control.values, treatment.values, quantile, part, target_size=size
+            control.values, treatment.values, quantile, alpha, target_size=size
         )
         latest = (ends[0], ends[1])
         lowest, highest = max(lowest, latest[0]), min(highest, latest[1])

@@ -23,7 +23,7 @@ from cogorch_dagster.evaluation.sequential import boundary
 from cogorch_dagster.evaluation.sequential.boundary import Floats
 from cogorch_dagster.evaluation.sequential.moments import Moments
 
-UNSEEN = 2.0
+UNSEEN = 3.0
 """Observations added to each arm a whole span away from its mean: an event never seen in n has about that much room."""
 BORROWED = 50.0
 """Observations of the pooled variance added to an arm that claims a smaller variance than both arms together have."""
@@ -136,8 +136,8 @@ def steadied(n: Floats, variance: Floats, pooled: Floats, span: float, share: Fl
     """An arm's variance with what a small sample has not seen added; the additions vanish as 1/n.
 
     `UNSEEN` observations lie one span away, `BORROWED` ones have the larger of the arm's own and the pooled variance.
-    So two arms without one failure in n still differ by up to about 4 / n, like the "rule of three", and constants have
-    an interval too. `share`: the part of the arm's observations that lie in this step.
+    So two arms without one failure in n may still differ by about 7 / n (the "rule of three", for both arms and every
+    look), and constants have an interval too. `share`: the part of the arm's observations that lie in this step.
     """
     degrees = np.maximum(n - 1, 0.0)
     added = share * (UNSEEN * span**2 + BORROWED * np.maximum(variance, pooled))

@@ -75,9 +75,9 @@ def ranks(n: int, quantile: float, alpha: float, target_size: int) -> tuple[int,
 
 def _possible(n: int, quantile: float, alpha: float, target_size: int) -> tuple[int, int]:
     """Smallest and largest count that the mixture does not rule out; it is convex in the count, hence bisection."""
-    limit = -float(np.log(alpha))
     # The beta density's concentration r plays 1/ρ²: the mixture is tightest where n / r equals the tuned t ρ².
     concentration = target_size / boundary.tuned(alpha)
+    limit = -float(np.log(alpha))
     middle = min(max(round(n * quantile), 0), n)
 
     def ruled_out(count: int) -> bool:

@@ -50,6 +50,7 @@ __all__ = [
 
 TARGET_SIZE = 2_000
 MISMATCH_ALPHA = 0.001
+MOST_STEPS = 8
 
 
 def judge(
@@ -67,6 +68,7 @@ def judge(
     """Judge a treatment whose share of the traffic, `expected_share` in (0, 1), was constant; see `judge_steps`."""
     return judge_steps(
         [Step(control, treatment, expected_share)],
+        most_steps=1,
         minimum_effect=minimum_effect,
         minimum_per_arm=minimum_per_arm,
         alpha=alpha,
@@ -79,6 +81,7 @@ def judge(
 def judge_steps(
     steps: Sequence[Step],
     *,
+    most_steps: int = MOST_STEPS,
     minimum_effect: float = 0.01,
     minimum_per_arm: int = 50,
     alpha: float = 0.05,
@@ -94,6 +97,7 @@ def judge_steps(
 
     Args:
         steps: in order, the current one last; at least one.
+        most_steps: how many there can ever be; guardrails on quantiles divide their alpha among them.
         minimum_effect: least difference in reward that matters in practice, at least 0; 0 never finds `equivalent`.
         minimum_per_arm: rewards (and observations of each guardrail) that each arm needs over all steps, at least 2.
         alpha: probability of ever saying better or worse of a treatment that is no different, in (0, 1).
@@ -104,7 +108,7 @@ def judge_steps(
     Raises:
         InvalidInput: a setting out of range, no step, or a guardrail without its metric.
     """
-    _check(steps, minimum_effect, minimum_per_arm, alpha, mismatch_alpha)
+    _check(steps, most_steps, minimum_effect, minimum_per_arm, alpha, mismatch_alpha)
     target = means.target_information(target_size, steps[0].expected_share, minimum_per_arm)
     control, treatment = (
         [moments_of(arm.reward) for arm in arms]
@@ -124,6 +128,7 @@ def judge_steps(
             hold_alpha=alpha / 2,
             target=target,
             minimum=minimum_per_arm,
+            most_steps=most_steps,
         )
         for guardrail in guardrails
     )
@@ -156,10 +161,17 @@ def classify(
 
 
 def _check(
-    steps: Sequence[Step], minimum_effect: float, minimum_per_arm: int, alpha: float, mismatch_alpha: float
+    steps: Sequence[Step],
+    most_steps: int,
+    minimum_effect: float,
+    minimum_per_arm: int,
+    alpha: float,
+    mismatch_alpha: float,
 ) -> None:
     if not steps:
         raise InvalidInput("there is no step to judge; give at least one")
+    if len(steps) > most_steps:
+        raise InvalidInput(f"{len(steps)} steps are more than most_steps, {most_steps}; set it before the ramp begins")
     if not (math.isfinite(minimum_effect) and minimum_effect >= 0):
         raise InvalidInput(f"minimum_effect must be 0 or more, got {minimum_effect}")
     if minimum_per_arm < 2:
