@@ -293,7 +293,8 @@ def _propose_learned(policy_id: str, learned: dict[str, Any], limits: dict[str, 
     from cogorch_dagster.observations import inbox
     from cogorch_dagster.platform import supervisor
     from cogorch_dagster.proposals import router
-    from cogorch_dagster.proposals.requirements import Insufficient, Limits
+    from cogorch_dagster.proposals.limits import Limits
+    from cogorch_dagster.proposals.requirements import Insufficient
 
     settings = load_settings()
     if not supervisor.is_up(settings):

@@ -133,7 +133,7 @@ def direct(patterns: Patterns, ratios: Importance, predicted: Predictions) -> In
     The interval counts the error of the model's means, not that of its form: with fallbacks, for instance, it expects
     what the logged policy got after a first draw, not what the candidate would.
     """
-    return _corrected(patterns, predicted, np.zeros_like(ratios.cumulative), fitted=True)
+    return _corrected(patterns, predicted, np.zeros_like(ratios.cumulative))
 
 
 def doubly_robust(patterns: Patterns, ratios: Importance, predicted: Predictions) -> Influence:
@@ -143,7 +143,7 @@ def doubly_robust(patterns: Patterns, ratios: Importance, predicted: Predictions
     attempts, Qt the reward to expect of the arm drawn at attempt t, Vt the mean of Q over what the candidate would draw
     there. Unbiased whatever Q is, since the propensities are logged; the better Q, the smaller the error.
     """
-    return _corrected(patterns, predicted, ratios.cumulative, fitted=False)
+    return _corrected(patterns, predicted, ratios.cumulative)
 
 
 def switch(patterns: Patterns, ratios: Importance, predicted: Predictions) -> Influence:
@@ -166,12 +166,12 @@ def shrunk(patterns: Patterns, ratios: Importance, predicted: Predictions) -> In
     return _least_error(patterns, ratios, predicted, strengths, lambda ratio, c: c * ratio / (ratio * ratio + c))
 
 
-def _corrected(patterns: Patterns, predicted: Predictions, weight: Floats, *, fitted: bool) -> Influence:
+def _corrected(patterns: Patterns, predicted: Predictions, weight: Floats) -> Influence:
     """The model, corrected by residuals with weights (C, P, T): V1 + w1 (V2 - Q1) + ... + wT (y - QT).
 
-    Args:
-        fitted: whether the error of the model's means counts. Its weight is what the correction leaves uncorrected,
-            nothing to first order where the weights are the ratios.
+    The influence includes the error of the model's means, as far as the residuals leave it uncorrected. For doubly
+    robust that vanishes in large samples; where a hundred decisions carry the weight its interval would cover 93 %
+    without it.
     """
     sums = patterns.sums
     total = sums.s.sum()
@@ -179,11 +179,8 @@ def _corrected(patterns: Patterns, predicted: Predictions, weight: Floats, *, fi
     constant = predicted.first + (steps[:, :, 0] if steps.shape[2] == 1 else steps.sum(axis=2))
     slope = weight[:, :, -1]
     value = (constant @ sums.s + slope @ sums.sy) / total
-    centred = constant - value[:, None]
-    if fitted:
-        more_constant, more_slope = predicted.fit_error(patterns, weight)
-        centred, slope = centred + more_constant, slope + more_slope
-    return Influence(value, centred / total, slope / total)
+    fit_constant, fit_slope = predicted.fit_error(patterns, weight)
+    return Influence(value, (constant - value[:, None] + fit_constant) / total, (slope + fit_slope) / total)
 
 
 def _least_error(
@@ -198,12 +195,12 @@ def _least_error(
     The bias is the difference from doubly robust, which has none. It is itself an estimate, so that its upper 95 %
     bound stands for it in the choice (Su et al. 2020, section 5), and its value counts into the standard error.
     """
-    unbiased = _corrected(patterns, predicted, ratios.cumulative, fitted=True)
+    unbiased = _corrected(patterns, predicted, ratios.cumulative)
     best = unbiased
     error = standard_error(patterns, unbiased) ** 2
     chosen, bias = np.full_like(best.value, np.inf), np.zeros_like(best.value)
     for parameter in parameters:
-        found = _corrected(patterns, predicted, weigh(ratios.cumulative, float(parameter)), fitted=True)
+        found = _corrected(patterns, predicted, weigh(ratios.cumulative, float(parameter)))
         apart = found - unbiased
         bound = np.abs(apart.value) + quantile(np.inf) * standard_error(patterns, apart)
         squared = standard_error(patterns, found) ** 2 + bound**2

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.evaluation.decisions import Decisions, read_decisions
@@ -172,7 +173,7 @@ def test_measured_difference_of_two_versions(settings: Settings) -> None:
     gain, ci95 = difference(before, after)
     assert gain == pytest.approx(values[1].mean() - values[0].mean(), rel=1e-9)
     se = np.sqrt(values[0].var(ddof=1) / 400 + values[1].var(ddof=1) / 400)
-    assert ci95 == pytest.approx((gain - 1.959964 * se, gain + 1.959964 * se), rel=1e-6)
+    assert ci95 == pytest.approx((gain - t.ppf(0.975, 399) * se, gain + t.ppf(0.975, 399) * se), rel=1e-6)
     assert ci95[0] > 0
 
 

@@ -57,10 +57,10 @@ def expected_by_row(log: Log, fold: np.ndarray, cell: tuple[int, int, int], left
     return mean
 
 
-def dr_by_row(log: Log, fold: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    n, total = len(log.reward), log.sample_weight.sum()
-    phi = np.zeros(n)
-    for row in range(n):
+def contributions_by_row(log: Log, fold: np.ndarray, weights: np.ndarray, model: dict) -> np.ndarray:
+    """What each decision adds to the doubly robust value with the means of a model, by (fold, tenant, attempt, arm)."""
+    phi = np.zeros(len(log.reward))
+    for row in range(len(phi)):
         before = 1.0
         for t in range(log.action.shape[1]):
             arm = log.action[row, t]
@@ -68,13 +68,31 @@ def dr_by_row(log: Log, fold: np.ndarray, weights: np.ndarray) -> tuple[float, f
                 break
             share = weights * log.available[row, t]
             share = share / share.sum()
-            q = [expected_by_row(log, fold, (log.tenant[row], t, a), fold[row]) for a in range(len(ARMS))]
+            q = [model[fold[row], log.tenant[row], t, a] for a in range(len(ARMS))]
             phi[row] += before * sum(share[a] * q[a] for a in range(len(ARMS)) if log.available[row, t, a])
             before *= share[arm] / log.propensity[row, t]
             phi[row] -= before * q[arm]
         phi[row] += before * log.reward[row]
+    return phi
+
+
+def dr_by_row(log: Log, fold: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """Value and standard error; the means' own error enters by moving each of them a little and looking."""
+    n, total = len(log.reward), log.sample_weight.sum()
+    cells = [(x, t, a) for x in range(2) for t in range(3) for a in range(len(ARMS))]
+    model = {(f, *cell): expected_by_row(log, fold, cell, f) for f in range(3) for cell in cells}
+    phi = contributions_by_row(log, fold, weights, model)
     value = (log.sample_weight * phi).sum() / total
-    return value, np.sqrt(((log.sample_weight * (phi - value)) ** 2).sum() * n / (n - 1)) / total
+    psi = phi - value
+    for x, t, a in cells:
+        drawn = np.flatnonzero((log.tenant == x) & (log.action[:, t] == a))
+        if not len(drawn):
+            continue
+        moved = {key: mean + (key[1:] == (x, t, a)) for key, mean in model.items()}
+        change = (log.sample_weight * (contributions_by_row(log, fold, weights, moved) - phi)).sum()
+        residual = log.reward[drawn] - [model[fold[row], x, t, a] for row in drawn]
+        psi[drawn] += change / log.sample_weight[drawn].sum() * residual
+    return value, np.sqrt(((log.sample_weight * psi) ** 2).sum() * n / (n - 1)) / total
 
 
 @pytest.mark.parametrize("sample_rate", [1.0, 0.3])
