@@ -9,7 +9,20 @@ import sys
 
 import typer
 
-from cogorch_dagster.cli import audit, canary, doctor, flags, guard, observations, policy, run, setup, stats, token
+from cogorch_dagster.cli import (
+    audit,
+    canary,
+    doctor,
+    flags,
+    guard,
+    incidents,
+    observations,
+    policy,
+    run,
+    setup,
+    stats,
+    token,
+)
 from cogorch_dagster.cli.output import EXIT_CODES, examples, report_error
 from cogorch_dagster.errors import CogorchError
 
@@ -36,6 +49,7 @@ app.add_typer(guard.app, name="guard", short_help="Rules that must hold whatever
 app.add_typer(canary.app, name="canary", short_help="Versions that take over traffic by steps.")
 app.add_typer(audit.app, name="audit", short_help="The log of all that happened.")
 app.command("lineage", short_help="Where a version comes from.", epilog=audit.LINEAGE_EPILOG)(audit.lineage)
+app.add_typer(incidents.app, name="incidents", short_help="Incidents and regime changes.")
 app.add_typer(flags.app, name="flags", short_help="Switches; learning.enabled stops learning.")
 app.add_typer(token.app, name="token", short_help="Who may talk to the service.")
 

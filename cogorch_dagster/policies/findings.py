@@ -20,6 +20,8 @@ from cogorch_dagster.policies.document import as_document, canonical_json, check
 
 Sort = Literal["incident", "regime"]
 DETECTOR = "rule:drift"
+# Below it the slices that change most are about as much of the change as of the traffic.
+LEAST_CONCENTRATION = 0.1
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,16 @@ class Finding:
     after: float | None
     size: float
     details: dict[str, Any]
+
+    @property
+    def because(self) -> str:
+        """The slices that explain most of it: `tenant acme (82 % of it)`; or that they changed alike."""
+        explanations = self.details.get("explanations") or []
+        if not explanations or explanations[0]["concentration"] < LEAST_CONCENTRATION:
+            return "every slice alike"
+        first = explanations[0]
+        named = ", ".join(each["value"] for each in first["slices"])
+        return f"{first['dimension']} {named} ({min(first['explained'], 1.0):.0%} of it)"
 
 
 def findings(
