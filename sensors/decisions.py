@@ -31,7 +31,7 @@ class DecisionsState(BaseModel):
 def waiting_decisions(context: dg.SensorEvaluationContext, cogorch: CogorchResource) -> dg.SensorResult:
     """Asks for one run for each waiting decision, and again with growing pauses while it fails."""
     from cogorch_dagster.platform.database import transaction
-    from cogorch_dagster.policies import decisions, findings, flags, store
+    from cogorch_dagster.policies import decisions, findings, flags, ramps, store
 
     budget = cursors.Budget()
     state = cursors.read(context, DecisionsState)
@@ -40,7 +40,8 @@ def waiting_decisions(context: dg.SensorEvaluationContext, cogorch: CogorchResou
         learning = flags.get_flag(connection, flags.LEARNING)
         troubled = {each.component for each in findings.findings(connection, sort="incident", open_only=True)}
         held = {policy.policy_id for policy in store.policies(connection) if policy.component in troubled}
-    # The kill switch and open incidents hold approvals back, without using up their attempts; a rollback never waits.
+        held |= {ramp.policy_id for ramp in ramps.all_running(connection)}
+    # The kill switch, open incidents and a version that ramps hold approvals back, without using up their attempts; a rollback never waits.
     claimable = [
         decision
         for decision in waiting
@@ -68,7 +69,7 @@ def waiting_decisions(context: dg.SensorEvaluationContext, cogorch: CogorchResou
     cursors.write(context, DecisionsState(after=last if len(keyed) > len(page) or budget.spent else ""))
     if requests:
         return dg.SensorResult(run_requests=requests)
-    by = "the kill switch" if not learning else "an open incident"
+    by = "the kill switch" if not learning else "an open incident or a version that ramps"
     back = f"; {len(waiting) - len(claimable)} held back by {by}" if len(waiting) > len(claimable) else ""
     return dg.SensorResult(skip_reason=f"{len(claimable)} decisions wait, none is due{back}")
 
