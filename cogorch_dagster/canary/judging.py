@@ -69,6 +69,17 @@ class Opinion:
             return True
         return self.whole.interval is not None and self.whole.interval[0] > -max_reward_drop
 
+    def consent(self, max_reward_drop: float) -> str:
+        """Why the canary may go on, in a sentence; asked only where it passes."""
+        if self.whole.verdict in (Verdict.better, Verdict.equivalent) or self.whole.interval is None:
+            return self.whole.reason
+        low, high = self.whole.interval
+        return (
+            f"No worse: the reward changed by {self.whole.difference:+.4f} (interval {low:.4f} to {high:.4f}, "
+            f"{self.whole.n_control:,} control and {self.whole.n_treatment:,} canary rewards), for certain not by the "
+            f"accepted drop of {max_reward_drop:g}; all {len(self.whole.metrics)} guardrails hold."
+        )
+
     def document(self) -> dict[str, Any]:
         """For the audit log: the verdict that counts, its numbers, and those behind it."""
         stopping = [each for each in self.lately if each.verdict in (Verdict.worse, Verdict.invalid)]

@@ -19,6 +19,8 @@ from cogorch_dagster.policies.activation import Activation
 from cogorch_dagster.policies.ramps import Ramp
 from cogorch_dagster.settings import Settings
 
+REASON_LIMIT = 2000
+
 Move = Literal["held", "advanced", "activated", "rolled_back", "overtaken"]
 
 
@@ -59,22 +61,38 @@ def evaluate(settings: Settings, ramp: Ramp, now: datetime | None = None) -> Eva
     objection = edited or formed.objection
     if edited:
         verdict = {**verdict, "verdict": "invalid", "reason": edited}
+    if objection:
+        return _ended(settings, ramp, objection, verdict)
+    with transaction(settings) as connection:
+        learning = flags.get_flag(connection, flags.LEARNING)
+    waits_for = waiting_for(ramp, formed, now or datetime.now(UTC), learning=learning)
+    if waits_for:
+        return _held(settings, ramp, waits_for, verdict)
+    consent = formed.consent(ramp.plan.params.max_reward_drop)
     try:
         with transaction(settings) as connection:
-            if objection:
-                canary.abort(connection, ramp, canary.RULE, objection[:2000], verdict)
-                return Evaluated(ramp, "rolled_back", verdict)
-            learning = flags.get_flag(connection, flags.LEARNING)
-            waits_for = waiting_for(ramp, formed, now or datetime.now(UTC), learning=learning)
-            if waits_for:
-                verdict = {**verdict, "waits_for": waits_for}
-                noted = canary.note(connection, ramp, verdict)
-                return Evaluated(ramp, "held" if noted else "overtaken", verdict)
-            moved = canary.advance(connection, ramp, canary.RULE, verdict["reason"][:2000], verdict)
-            return Evaluated(ramp, "activated" if isinstance(moved, Activation) else "advanced", verdict)
+            moved = canary.advance(connection, ramp, canary.RULE, consent[:REASON_LIMIT], verdict)
     except Refused as refusal:
-        # Another judge, or a person, was faster; the next evaluation sees what they made of it.
-        return Evaluated(ramp, "overtaken", {**verdict, "waits_for": refusal.reason})
+        # A guard rule or an incident holds the ramp where it is; so does another judge who was faster.
+        return _held(settings, ramp, refusal.reason, verdict)
+    return Evaluated(ramp, "activated" if isinstance(moved, Activation) else "advanced", verdict)
+
+
+def _ended(settings: Settings, ramp: Ramp, objection: str, verdict: dict[str, Any]) -> Evaluated:
+    try:
+        with transaction(settings) as connection:
+            canary.abort(connection, ramp, canary.RULE, objection[:REASON_LIMIT], verdict)
+    except Refused:
+        # Moved meanwhile: the next evaluation objects again, to what it is by then.
+        return Evaluated(ramp, "overtaken", verdict)
+    return Evaluated(ramp, "rolled_back", verdict)
+
+
+def _held(settings: Settings, ramp: Ramp, waits_for: str, verdict: dict[str, Any]) -> Evaluated:
+    verdict = {**verdict, "waits_for": waits_for}
+    with transaction(settings) as connection:
+        noted = canary.note(connection, ramp, verdict)
+    return Evaluated(ramp, "held" if noted else "overtaken", verdict)
 
 
 def waiting_for(ramp: Ramp, formed: Opinion, now: datetime, *, learning: bool) -> str | None:

@@ -84,7 +84,7 @@ def read_trial(settings: Settings, policy_id: str, control: str, canary: str, si
         judged = query.scan(settings, found.feedback, FEEDBACK_SCHEMA)
         duck.execute(_TAGGED.format(lake=lake), {"since": since, "policy_id": policy_id, "canary": canary})
         feedback = f"(SELECT * FROM {judged} UNION ALL BY NAME SELECT * FROM waiting_feedback)"  # noqa: S608
-        duck.execute(decision_query.create_decisions("tagged", feedback, policy_id, seed=0))
+        duck.execute(decision_query.create_decisions("tagged", feedback, policy_id, seed=0, context_key=None))
         components = duck.execute("SELECT DISTINCT component, component_kind FROM decisions").fetchall()
         by_component = {(name, kind): configs.resolve(name, kind) for name, kind in components}
         rows = _rows(duck, by_component, names)

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cogorch_dagster.errors import Refused
-from cogorch_dagster.policies import activation, audit, decisions, flags, ramps, store
+from cogorch_dagster.policies import activation, audit, decisions, findings, flags, ramps, store
 from cogorch_dagster.policies.activation import Activation
 from cogorch_dagster.policies.document import check_text
 from cogorch_dagster.policies.guards import checks as guards
@@ -44,6 +44,8 @@ def advance(
     decisions.require_digest(version, approval.digest)
     current = store.active(connection, ramp.policy_id)
     store.require_parent_active(f"advancing {ramp.ref}", ramp.control, current)
+    # A rule that came into force, or an incident that was opened since the ramp began, holds for it too.
+    findings.require_no_incident(connection, f"advancing {ramp.ref}", version.component)
     guards.require(connection, "activate", version, current, actor=actor)
     payload = {"decision_id": str(ramp.decision_id), "from": ramp.share, "to": ramp.next_share, "reason": reason}
     audit.append(connection, actor, "canary.advanced", ramp.ref, {**payload, "evidence": dict(evidence)})
