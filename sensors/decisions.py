@@ -41,7 +41,8 @@ def waiting_decisions(context: dg.SensorEvaluationContext, cogorch: CogorchResou
         troubled = {each.component for each in findings.findings(connection, sort="incident", open_only=True)}
         held = {policy.policy_id for policy in store.policies(connection) if policy.component in troubled}
         held |= {ramp.policy_id for ramp in ramps.all_running(connection)}
-    # The kill switch, open incidents and a version that ramps hold approvals back, without using up their attempts; a rollback never waits.
+    # The kill switch, open incidents and a version that ramps hold approvals back, without using up their attempts; a
+    # rollback never waits.
     claimable = [
         decision
         for decision in waiting
