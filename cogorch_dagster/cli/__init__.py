@@ -13,6 +13,7 @@ from cogorch_dagster.cli import (
     audit,
     canary,
     doctor,
+    evaluate,
     flags,
     guard,
     incidents,
@@ -45,6 +46,9 @@ app.command("doctor", short_help="Check everything, name remedies.", epilog=doct
 app.add_typer(observations.app, name="observations", short_help="Import files, look at single rows.")
 app.command("stats", short_help="Rolling statistics of the fleet.", epilog=stats.STATS_EPILOG)(stats.stats)
 app.add_typer(policy.app, name="policy", short_help="Look, propose, decide, activate.")
+app.command("evaluate", short_help="What a policy would have been worth.", epilog=evaluate.EVALUATE_EPILOG)(
+    evaluate.evaluate
+)
 app.add_typer(guard.app, name="guard", short_help="Rules that must hold whatever is proposed.")
 app.add_typer(canary.app, name="canary", short_help="Versions that take over traffic by steps.")
 app.add_typer(audit.app, name="audit", short_help="The log of all that happened.")

@@ -106,7 +106,7 @@ class Decisions:
         slicings = [_slicing("tenant", [group[2] for group in groups])]
         if self.context_key is not None:
             slicings.append(_slicing(f"context.{self.context_key}", [group[13] for group in groups]))
-        return replace(_patterns(groups, every_arm), slicings=tuple(slicings))
+        return replace(_patterns(groups, every_arm, set(self.arms)), slicings=tuple(slicings))
 
 
 def read_decisions(
@@ -244,7 +244,7 @@ def _on_policy(row: tuple[Any, ...]) -> OnPolicy:
     return OnPolicy(version, usable, n, value, se)
 
 
-def _patterns(groups: Sequence[tuple[Any, ...]], arms: tuple[str, ...]) -> Patterns:
+def _patterns(groups: Sequence[tuple[Any, ...]], arms: tuple[str, ...], logged: Collection[str]) -> Patterns:
     arm_number = {arm: number for number, arm in enumerate(arms)}
     tenants = tuple(sorted({group[2] for group in groups})) or ("",)
     tenant_number = {tenant: number for number, tenant in enumerate(tenants)}
@@ -261,6 +261,9 @@ def _patterns(groups: Sequence[tuple[Any, ...]], arms: tuple[str, ...]) -> Patte
     sets = np.zeros((max(len(set_number), 1), len(arms)), dtype=np.bool_)
     for available, number in set_number.items():
         sets[number, [arm_number[arm] for arm in available]] = True
+    # An arm that no set has named is new: a policy that gives it weight would find it there, and the log says nothing
+    # about it. Taken as unavailable it would be left out of the draw, and the rest evaluated as if that were the policy.
+    sets[:, [arm_number[arm] for arm in arms if arm not in logged]] = True
     drawn = Trajectories(
         arms=arms,
         tenants=tenants,

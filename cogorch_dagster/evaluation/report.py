@@ -43,7 +43,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The answer for one log. Either a refusal, or estimates by name and the difference from the baseline."""
+    """The answer for one log. Either a refusal, or estimates by name and the difference from the baseline.
+
+    The difference is None where the log answers about the target and not about the baseline.
+    """
 
     support: Support
     estimates: Mapping[EstimatorName, Estimate]
@@ -126,18 +129,11 @@ def _evaluation(
 ) -> Evaluation:
     found = support(patterns, target)
     refused = refusal(patterns, target, found)
-    if refused is None and baseline is not None:
-        refused = _refused_baseline(patterns, baseline)
     if refused is not None:
         return Evaluation(found, {}, None, refused)
-    return Evaluation(
-        found, estimates(patterns, target, names), _from_baseline(patterns, target, baseline, found), None
-    )
-
-
-def _refused_baseline(patterns: Patterns, baseline: Importance) -> Refusal | None:
-    refused = refusal(patterns, baseline, support(patterns, baseline))
-    return refused and replace(refused, message=f"the baseline cannot be evaluated: {refused.message}")
+    known = baseline is None or refusal(patterns, baseline, support(patterns, baseline)) is None
+    apart = _from_baseline(patterns, target, baseline, found) if known else None
+    return Evaluation(found, estimates(patterns, target, names), apart, None)
 
 
 def _from_baseline(patterns: Patterns, target: Importance, baseline: Importance | None, found: Support) -> Difference:

@@ -100,19 +100,6 @@ def overlap(patterns: Patterns, weights: Mapping[str, tuple[float, float]]) -> d
     }
 
 
-def weights_of(params: Mapping[str, Any]) -> dict[str, float]:
-    """`modelWeights` of a router's parameters as plain numbers."""
-    return {str(arm): float(weight) for arm, weight in params["modelWeights"].items()}
-
-
-def tenant_weights_of(params: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """`tenantWeights` of a router's parameters as plain numbers; empty when it has none."""
-    return {
-        str(tenant): {str(arm): float(weight) for arm, weight in weights.items()}
-        for tenant, weights in (params.get("tenantWeights") or {}).items()
-    }
-
-
 def by_arm(patterns: Patterns, weights: Floats, arms: Mapping[str, float]) -> dict[str, float]:
     """A vector over the patterns' arms as a document over `arms`."""
     return {arm: float(np.round(weights[patterns.arms.index(arm)], 12)) for arm in arms}

@@ -22,12 +22,13 @@ from cogorch_dagster.evaluation.improvement import improvement
 from cogorch_dagster.evaluation.measurement import period
 from cogorch_dagster.evaluation.patterns import Floats, Patterns
 from cogorch_dagster.evaluation.report import evaluate
+from cogorch_dagster.evaluation.router import tenant_weights_of, weights_of
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies import decisions as policy_decisions
 from cogorch_dagster.policies import flags, store
 from cogorch_dagster.policies.store import PolicyVersion
 from cogorch_dagster.proposals import requirements, slices
-from cogorch_dagster.proposals.evidence import by_arm, evidence_document, tenant_weights_of, weights_of
+from cogorch_dagster.proposals.evidence import by_arm, evidence_document
 from cogorch_dagster.proposals.limits import Limits
 from cogorch_dagster.proposals.requirements import Insufficient
 from cogorch_dagster.proposals.search import Objective, Region, best_weights
