@@ -168,7 +168,8 @@ class RewardParams(Params):
     @model_validator(mode="after")
     def _check(self) -> Self:
         # Failures are often faster and cheaper than successes; an ordering that rewards them is never wanted.
-        worst_success = self.base + self.success_weight - self.latency_weight - self.cost_weight
+        # A score ends at 1: what a success would have above that does not set it apart from a failure.
+        worst_success = min(self.base + self.success_weight - self.latency_weight - self.cost_weight, 1.0)
         best_failure = max(self.base + self.quality_weight - self.error_weight, 0.0)
         if worst_success <= best_failure + 1e-9:
             raise ValueError(

@@ -80,6 +80,8 @@ def test_an_accepted_reward_never_scores_a_failure_as_high_as_a_success(
 def test_reward_refuses_an_order_that_prefers_failures() -> None:
     with pytest.raises(InvalidInput, match="not above a fast failure"):
         kinds.validated("reward", {"successWeight": 0.1})
+    with pytest.raises(InvalidInput, match="would score 1, not above a fast failure"):
+        kinds.validated("reward", {"base": 1.0, "successWeight": 1.0, "errorWeight": 0.0})
 
 
 def test_reward_applies_to_one_thing() -> None:
