@@ -42,9 +42,10 @@ def worker() -> list[psutil.Process]:
 @pytest.mark.parametrize("body", EXPENSIVE.values(), ids=EXPENSIVE)
 def test_an_expensive_rule_is_ended_and_the_next_one_answers(engine: Engine, body: str) -> None:
     begun = time.monotonic()
-    with pytest.raises(EngineFailure, match=r"more than 512 MB|ended without an answer|no answer within"):
+    bounds = r"more than 512 MB|ended without an answer|no answer within|Maximum statement count"
+    with pytest.raises(EngineFailure, match=bounds):
         engine.deny(f"package guard\n\n{body}\n", "{}")
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 40
     assert engine.deny(CAP.replace("CAP", "0.9"), '{"weights": {"a": 1}}') == ["a at 1"]
 
 
