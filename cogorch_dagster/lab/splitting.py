@@ -9,7 +9,8 @@ answered. Over the attempts a1, a2, ... of a request that is
 the balance heuristic of Veach and Guibas (1995). It is no product of marginal probabilities, since a first arm already
 tells something of the version. So each attempt logs the probability of its arm given the attempts before it: both
 versions are carried along, each with the probability of having drawn what was drawn so far, and the product of what was
-logged is the sum above. A version that would not have fallen back at this point has probability 0 from there on.
+logged is the sum above. That another draw is made at all belongs to the history: a version that would not have fallen
+back at this point is out from there on.
 
 The mixture presumes that an arm answers alike whoever asked. Versions that differ in more than weights (in a timeout,
 say) break that; the tag `version_propensity` holds the draw's probability within its own version, for evidence that
