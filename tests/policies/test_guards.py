@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import audit, decisions, store
+from cogorch_dagster.policies import audit, canary, decisions, store
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.policies.guards import checks
 from cogorch_dagster.policies.params_file import params_from_file
@@ -284,3 +284,21 @@ def test_an_unsound_rule_is_not_stored(connection: sa.Connection) -> None:
     with pytest.raises(InvalidInput, match=r"rego: line 3: undefined function nosuch"):
         store.propose_version(connection, "bad", rule('deny contains "x" if nosuch(input.step)'), actor="ada")
     assert store.versions(connection, "bad") == []
+
+
+def test_a_ramp_goes_no_further_against_a_rule_that_came_meanwhile(
+    connection: sa.Connection, rx: str, params: Any
+) -> None:
+    plan = {"appliesTo": rx, "stages": [0.1, 1.0], "stageDurationMs": 1, "minSamples": 1, "maxRewardDrop": 0.02,
+            "maxErrorRateIncrease": 0.01}  # fmt: skip
+    put(connection, "canary-x", plan, "canary")
+    put(connection, rx, params(0.95))
+    ramp = canary.running(connection, rx)
+    assert ramp.share == 0.1
+    put(connection, "weight-cap", documented("weight-cap"))
+    with pytest.raises(Refused) as caught:
+        canary.advance(connection, ramp, "bob", "good so far", {})
+    assert caught.value.reason == "guard_violated"
+    assert canary.running(connection, rx) == ramp
+    canary.abort(connection, ramp, "bob", "it breaks a rule", {})
+    assert store.version(connection, rx, "1.0.1").status == "rolled_back"
