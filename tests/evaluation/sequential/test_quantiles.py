@@ -67,6 +67,17 @@ def test_differences_cover_the_truth_and_find_a_slower_tail() -> None:
     assert found / 150 >= 0.9
 
 
+def test_both_arms_have_half_of_alpha() -> None:
+    rng = np.random.default_rng(3)
+    control, treatment = rng.random(900), rng.random(700)
+    low0, high0 = quantiles.quantile_interval(control, 0.8, 0.025, target_size=400)
+    low1, high1 = quantiles.quantile_interval(treatment, 0.8, 0.025, target_size=400)
+    assert quantiles.quantile_difference(control, treatment, 0.8, 0.05, target_size=400)[1:] == (
+        low1 - high0,
+        high1 - low0,
+    )
+
+
 def test_an_empty_arm_leaves_everything_open() -> None:
     estimate, low, high = quantiles.quantile_difference(np.array([]), np.ones(100), 0.5, 0.05, target_size=100)
     assert np.isnan(estimate) and (low, high) == (-np.inf, np.inf)
