@@ -122,9 +122,12 @@ BY_HAND = {
     "an edited plan": "UPDATE canary_ramps SET plan = '{}'",
     "a deleted ramp": "DELETE FROM canary_ramps",
     "a truncated table": "TRUNCATE canary_ramps",
-    "a ramp out of nothing": """INSERT INTO canary_ramps (decision_id, policy_id, version, control, plan_ref, plan,
-        step, share, started_at, step_started_at, changed_at) SELECT gen_random_uuid(), policy_id, version, control, plan_ref,
-        plan, step, share, started_at, step_started_at, changed_at FROM canary_ramps""",
+    "a ramp out of nothing": """
+        INSERT INTO canary_ramps
+            (decision_id, policy_id, version, control, plan_ref, plan, step, share,
+             started_at, step_started_at, changed_at)
+        SELECT gen_random_uuid(), policy_id, version, control, plan_ref, plan, step, share, now(), now(), now()
+        FROM canary_ramps""",
 }
 
 
