@@ -45,7 +45,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     return dg.Definitions(
         assets=[*sources, observations, rewards, rollups, rolling_stats, drift, policy_versions, canary, active_policy],
         asset_checks=[policy_approved, canaries_sound, observation_checks, statistics_current, no_open_incident],
-        jobs=[learning_loop, tuning, review, activation, rollback, watch, clean_up],
+        jobs=[learning_loop, tuning, review, activation, canary_step, rollback, watch, clean_up],
         schedules=schedules,
         sensors=[new_or_stale_hours, low_reward, waiting_decisions, running_ramps, new_scores, regime_changes],
         resources={**resources, **(resource_overrides or {})},
