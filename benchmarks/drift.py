@@ -17,7 +17,7 @@ import numpy as np
 # So that `python benchmarks/drift.py` finds the modules beside it, as the test does.
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.drift_peers import Alarms, Peer, check_page_hinkley, peers, solve
+from benchmarks.drift_peers import Alarms, Peer, best_settings, check_page_hinkley, peers, solve
 from benchmarks.drift_streams import HORIZON, KINDS, PERIOD, TRAINING_DAYS, Floats, Planted, planted, stable
 from cogorch_dagster.evaluation.drift.calibration import calibrate
 from cogorch_dagster.evaluation.drift.detection import Prepared, Thresholds, detect, prepare
@@ -73,8 +73,14 @@ def false_alarm_rate(alarms: Alarms, buckets: int) -> float:
     return 1e4 * sum(t >= FIRST for mine in alarms for t in mine) / (len(alarms) * (buckets - FIRST))
 
 
-def compare(calibration: int, streams: int, seed: int) -> tuple[list[Outcome], list[Planted]]:
-    """Calibrate everything on `calibration` stable streams, then run it on `streams`, half of them planted."""
+def compare(
+    calibration: int, streams: int, seed: int, *, every_setting: bool = True
+) -> tuple[list[Outcome], list[Planted]]:
+    """Calibrate everything on `calibration` stable streams, then run it on `streams`, half of them planted.
+
+    Args:
+        every_setting: try the peers in every setting; else in those that came out best.
+    """
     learn, quiet = stable(calibration, seed), stable(streams // 2, seed + 1)
     loud, truth = planted(streams // 2, seed + 2)
     prepared = {
@@ -92,7 +98,7 @@ def compare(calibration: int, streams: int, seed: int) -> tuple[list[Outcome], l
         },
     }
     check_page_hinkley(inputs["deseasonalised"]["loud"][:4], 30.0, 0.1)
-    for peer in peers():
+    for peer in peers() if every_setting else best_settings():
         outcomes.append(_run(peer, inputs[peer.input], truth))
     return outcomes, truth
 

@@ -2,7 +2,7 @@
 
 A bucket's innovation is held against the rolling median of the week before it, and the robust z-scores of the last few
 buckets are added up, each drawn in, so that three odd buckets count for more than one wild one. An incident opens when
-that passes a threshold and ends once the median of the last three buckets is back near normal. What lasts longer than
+that passes a threshold and ends once the median of the last five buckets is back near normal. What lasts longer than
 a day is no incident: `regimes` reports it.
 """
 
@@ -13,15 +13,15 @@ import numpy as np
 from cogorch_dagster.evaluation.drift.baseline import Floats, median
 
 # Buckets that are added up, and the most that one of them may count (robust s.d.).
-WINDOWS = (1, 2, 3, 4, 6, 8)
+WINDOWS = (1, 2, 3, 4, 6)
 CLIP = 3.5
 SINGLE = 0.35
 DAYS_OF_MEDIAN = 7
 # The rolling median is taken anew so often in a day; it hardly moves between.
 MEDIANS_PER_DAY = 4
-# An incident has ended when the median of the last three |z| is below this.
-NEAR_NORMAL = 2.0
-LAST = 3
+# An incident has ended when the median of the last five |z| is below this.
+NEAR_NORMAL = 1.5
+LAST = 5
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,10 @@ def find_incidents(scores: IncidentScores, threshold: float, first: int) -> list
     for stream in np.flatnonzero(above.any(axis=1)).tolist():
         ended = 0
         for alarmed in np.flatnonzero(above[stream]).tolist():
-            if alarmed < ended:
-                continue
             began = alarmed + 1 - int(scores.window[stream, alarmed])
+            # What reaches back into the incident before is its echo.
+            if began < ended:
+                continue
             after = np.flatnonzero(calm[stream, alarmed + 1 :])
             ended = alarmed + 1 + int(after[0]) if len(after) else calm.shape[1]
             inside = slice(began, ended)

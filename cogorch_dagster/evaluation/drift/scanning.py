@@ -22,7 +22,7 @@ Integers = NDArray[np.int64]
 
 # Windows in buckets, about √2 apart. What lasts shorter is for `incidents` to find.
 WINDOWS: dict[Family, tuple[int, ...]] = {
-    "level": (12, 17, 24, 34, 48, 68, 96, 136, 192, 272),
+    "level": (6, 8, 12, 17, 24, 34, 48, 68, 96, 136, 192, 272),
     "spread": (4, 6, 8, 12, 17, 24, 34, 48, 68, 96, 136, 192),
     "trend": (48, 68, 96, 136, 192, 272, 384),
 }
@@ -111,25 +111,32 @@ def _step(values: Floats, anchor: Integers) -> Callable[[int], Floats]:
 
 
 def _ramp(values: Floats, anchor: Integers) -> Callable[[int], Floats]:
-    """Standardised slope of a ramp over the window, the level before it unknown."""
-    buckets = values.shape[1]
+    """Standardised slope of a ramp over the window, the level before it unknown: least squares over the known buckets.
+
+    The ramp is u = 1/w, 2/w, ..., 1 in the window and 0 before it.
+    """
+    place = np.arange(values.shape[1], dtype=np.float64)
+    known = np.where(np.isnan(values), np.nan, 1.0)
     total, count = _cumulated(values)
-    weighted, _ = _cumulated(values * np.arange(buckets))
+    weighted, _ = _cumulated(values * place)
+    places, _ = _cumulated(known * place)
+    squares, _ = _cumulated(known * place**2)
     rows = np.arange(len(values))
     total_at, count_at = total[rows, anchor][:, None], count[rows, anchor][:, None]
 
     def statistic(w: int) -> Floats:
         out = np.zeros(values.shape)
-        first = np.arange(buckets - w + 1)
-        inside = total[:, w:] - total[:, :-w]
-        # Σ u·z with u = 1/w, 2/w, ..., 1 over the window and 0 before it.
-        projected = (weighted[:, w:] - weighted[:, :-w] - (first - 1) * inside) / w
+        zero = np.arange(values.shape[1] - w + 1) - 1.0
+        n_w = count[:, w:] - count[:, :-w]
+        sum_i, sum_ii = places[:, w:] - places[:, :-w], squares[:, w:] - squares[:, :-w]
+        sum_u = (sum_i - zero * n_w) / w
+        sum_uu = (sum_ii - 2 * zero * sum_i + zero**2 * n_w) / w**2
+        sum_uz = (weighted[:, w:] - weighted[:, :-w] - zero * (total[:, w:] - total[:, :-w])) / w
         n = np.maximum(count[:, w:] - count_at, 1)
-        mean = (w + 1) / 2 / n
-        length = (w + 1) * (2 * w + 1) / (6 * w) - n * mean**2
-        enough = (count[:, :-w] - count_at >= FEWEST_BEFORE) & (2 * (count[:, w:] - count[:, :-w]) >= w)
-        slope = projected - mean * (total[:, w:] - total_at)
-        out[:, w - 1 :] = np.where(enough & (length > 0), slope / np.sqrt(np.maximum(length, 1e-9)), 0.0)
+        length = sum_uu - sum_u**2 / n
+        enough = (count[:, :-w] - count_at >= FEWEST_BEFORE) & (2 * n_w >= w) & (length > 0)
+        slope = sum_uz - sum_u * (total[:, w:] - total_at) / n
+        out[:, w - 1 :] = np.where(enough, slope / np.sqrt(np.maximum(length, 1e-9)), 0.0)
         return out
 
     return statistic

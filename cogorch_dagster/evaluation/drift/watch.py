@@ -84,7 +84,7 @@ def look(
             if panel.days > FEWEST_TRAINING_DAYS:
                 scanned.add(panel.component)
                 seen += [each for each in scan(panel, thresholds) if each.sort == sort]
-    made, closed = _write(settings, as_of, seen, scanned)
+    made, closed = _write(settings, as_of, _apart(seen), scanned)
     return Look(
         as_of=as_of,
         components=len(names),
@@ -93,6 +93,22 @@ def look(
         closed=tuple(closed),
         changed=tuple(each for each in made if each.sort == "regime"),
     )
+
+
+def _apart(seen: Sequence[Seen]) -> list[Seen]:
+    """Without the incidents by which a regime change of the same metric began to show."""
+    regimes = [each for each in seen if each.sort == "regime"]
+    return [
+        each
+        for each in seen
+        if each.sort == "regime"
+        or not any(
+            each.metric == regime.metric
+            and each.component == regime.component
+            and regime.began_at - HOURS <= each.began_at <= regime.began_at + DAY
+            for regime in regimes
+        )
+    ]
 
 
 def scan(panel: Panel, thresholds: Thresholds | None = None) -> list[Seen]:
@@ -172,10 +188,8 @@ def _same(seen: Seen, finding: Finding) -> bool:
         )
     # Incidents are the same when they overlap; one that a person closed is not opened again while it goes on.
     ended = seen.ended_at or datetime.max.replace(tzinfo=UTC)
-    return (
-        (seen.began_at <= (finding.ended_at or ended)
-        and finding.began_at <= ended)
-        or (abs(seen.began_at - finding.began_at) <= 2 * MINUTES)
+    return (seen.began_at <= (finding.ended_at or ended) and finding.began_at <= ended) or (
+        abs(seen.began_at - finding.began_at) <= 2 * MINUTES
     )
 
 
