@@ -262,7 +262,7 @@ def _patterns(groups: Sequence[tuple[Any, ...]], arms: tuple[str, ...], logged: 
     for available, number in set_number.items():
         sets[number, [arm_number[arm] for arm in available]] = True
     # An arm that no set has named is new: a policy that gives it weight would find it there, and the log says nothing
-    # about it. Taken as unavailable it would be left out of the draw, and the rest evaluated as if that were the policy.
+    # about it. Taken as unavailable it would drop out of the draw, and another policy be evaluated than was asked for.
     sets[:, [arm_number[arm] for arm in arms if arm not in logged]] = True
     drawn = Trajectories(
         arms=arms,

@@ -14,7 +14,7 @@ that returns an `Influence`.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -130,10 +130,13 @@ def snips(patterns: Patterns, ratios: Importance, _predicted: Predictions) -> In
 def direct(patterns: Patterns, ratios: Importance, predicted: Predictions) -> Influence:
     """The mean of what the model expects of the candidate. As wrong as the model is.
 
-    The interval counts the error of the model's means, not that of its form: with fallbacks, for instance, it expects
-    what the logged policy got after a first draw, not what the candidate would.
+    With fallbacks, for instance, it expects what the logged policy got after a first draw, not what the candidate
+    would. So its distance from doubly robust, as far as that exceeds its own error, counts into the standard error.
     """
-    return _corrected(patterns, predicted, np.zeros_like(ratios.cumulative))
+    found = _corrected(patterns, predicted, np.zeros_like(ratios.cumulative))
+    apart = found - _corrected(patterns, predicted, ratios.cumulative)
+    beyond = np.maximum(apart.value**2 - standard_error(patterns, apart) ** 2, 0.0)
+    return replace(found, bias=np.sign(apart.value) * np.sqrt(beyond))
 
 
 def doubly_robust(patterns: Patterns, ratios: Importance, predicted: Predictions) -> Influence:
