@@ -27,7 +27,7 @@ from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies import decisions as policy_decisions
 from cogorch_dagster.policies import flags, store
 from cogorch_dagster.policies.store import PolicyVersion
-from cogorch_dagster.proposals import requirements, slices
+from cogorch_dagster.proposals import requirements, settling, slices
 from cogorch_dagster.proposals.evidence import by_arm, evidence_document
 from cogorch_dagster.proposals.limits import Limits
 from cogorch_dagster.proposals.requirements import Insufficient
@@ -75,7 +75,7 @@ def propose(
 
     A proposal is stored as a draft and its policy's mode is applied. The same inputs give the same draft, stored once.
     Nothing is stored with a refusal, whose reasons are: learning_disabled, no_active_policy, decision_waiting,
-    single_arm, rejected_before, too_few_decisions, unsettled, missing_feedback, missing_overlap,
+    single_arm, rejected_before, unjudged, too_few_decisions, unsettled, missing_feedback, missing_overlap,
     small_effective_sample, bound_below_minimum_gain, stale_parent, and those of `policies.store.propose_version`.
 
     Raises:
@@ -94,6 +94,7 @@ def propose(
             feedback_delay=feedback_delay,
             tenants=tenant_weights_of(active.params),
         )
+        settling.require_judged(settings, active, found)
         inputs = _inputs(active, found, limits, seed)
         if (draft := _same_draft(settings, active, inputs)) is not None:
             return draft
