@@ -82,3 +82,12 @@ def test_tenants_with_weights_of_their_own_are_sliced_apart(cogorch: Run, settin
     apart = {each["label"]: each["difference"] for each in found["slices"]}
     assert apart["tenant-a"]["value"] == pytest.approx(0, abs=1e-12)
     assert apart["tenant-b"]["found"] and apart["tenant-b"]["value"] > 0
+
+
+def test_the_evidence_of_a_proposal_shows_every_estimator_and_slice(cogorch: Run, settings: Settings) -> None:
+    install(settings)
+    generate(WEIGHTS, 700, seed=4).store(settings)
+    assert cogorch("policy", "propose", "router-core", "--json").code == 0
+    shown = cogorch("policy", "show", "router-core@1.0.1").out
+    for name in ("ips", "snips", "dm", "dr", "switch", "dros", "tenant tenant-a", "tenant tenant-b"):
+        assert any(line.startswith(name) for line in shown.splitlines()), name
