@@ -1,10 +1,10 @@
 """Ramps of a new version in the lab: how soon a fault that hurts only the new one takes it back, and how well it ramps.
 
-    .venv/bin/python benchmarks/canary.py [--runs 10] [--rate 40] [--seed 1]
+    .venv/bin/python benchmarks/canary.py [--runs 10] [--sound 10] [--rate 40] [--delay 2 24] [--seed 1]
 
 Starts a PostgreSQL, a service, three model servers and a router of its own, and sends a steady load. The active version
 asks one model; the new one sends most of its requests to another. First come the runs with a fault: at a random moment
-of the ramp the other model's server begins to err, in every second run to hang. Then as many runs without. Reported are
+of the ramp the other model's server begins to err, in every second run to hang. Then come runs without. Reported are
 the time from the fault to the rollback in the audit log and to the router, how many requests the new version got
 against its share (and the binomial bound of that), and how many ramps without a fault came to their end. The last line
 is JSON.
@@ -206,9 +206,9 @@ def measure(settings: Settings, arguments: argparse.Namespace) -> dict[str, Any]
         wait(lambda: lab.status()["counters"].get("requests", 0) > 2 * arguments.rate, 30)
         for number in range(arguments.runs):
             fault = Fault(kind="errors", rate=0.7) if number % 2 == 0 else Fault(kind="hang")
-            faulty.append(ramp_once(settings, lab, fault, generator.uniform(2, 12), arguments.within))
+            faulty.append(ramp_once(settings, lab, fault, generator.uniform(*arguments.delay), arguments.within))
             report("fault", faulty[-1])
-        for _ in range(arguments.runs):
+        for _ in range(arguments.sound):
             sound.append(ramp_once(settings, lab, None, 0.0, arguments.within))
             report("no fault", sound[-1])
     with database.transaction(settings) as connection:
@@ -228,6 +228,8 @@ def summary(
     done = [each["seconds"] for each in sound if each["outcome"] == "activated"]
     return {
         "runs": arguments.runs,
+        "sound_runs": arguments.sound,
+        "delay_s": list(arguments.delay),
         "rate": arguments.rate,
         "plan": PLAN,
         "rolled_back": len(back),
@@ -245,7 +247,9 @@ def summary(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=10, help="of each kind")
+    parser.add_argument("--runs", type=int, default=10, help="with a fault")
+    parser.add_argument("--sound", type=int, default=10, help="runs without a fault")
+    parser.add_argument("--delay", type=float, nargs=2, default=(2.0, 24.0), help="of the fault, seconds, at random")
     parser.add_argument("--rate", type=float, default=40, help="requests a second")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--within", type=float, default=120, help="longest ramp, seconds")
@@ -275,7 +279,7 @@ def main() -> None:
         arguments.json.write_text(json.dumps(found, indent=2))
     print(
         f"{found['rolled_back']} of {found['runs']} faults rolled back, {found['within_60_s']} within 60 s; "
-        f"{found['completed']} of {found['runs']} sound ramps completed"
+        f"{found['completed']} of {found['sound_runs']} sound ramps completed"
     )
     print(json.dumps(found))
 
