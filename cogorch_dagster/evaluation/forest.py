@@ -21,11 +21,11 @@ NAMES = {
 
 
 def forest_plot(report: Report, title: str, image: Literal["png", "svg", "pdf"] = "png") -> bytes:
-    """The picture, with the 40 slices of most decisions; a refused slice shows its reason instead of an interval."""
+    """The picture, with 40 slices, those found to differ and then those of most decisions; a refused slice shows its reason instead of an interval."""
     from matplotlib.figure import Figure
 
-    largest = sorted(report.slices, key=lambda each: -each.evaluation.support.decisions)[:MOST_SLICES]
-    shown = sorted(largest, key=lambda each: (each.slicing, each.label))
+    first = sorted(report.slices, key=lambda each: (not _found(each.evaluation), -each.evaluation.support.decisions))
+    shown = sorted(first[:MOST_SLICES], key=lambda each: (each.slicing, each.label))
     rows = [("all decisions", report.overall)] + [(f"{each.slicing} = {each.label}", each.evaluation) for each in shown]
     estimators = max(len(report.overall.estimates), 1)
     figure = Figure(figsize=(8.0, 2.0 + 0.26 * (len(rows) + estimators)), dpi=110, layout="constrained")
@@ -41,6 +41,10 @@ def forest_plot(report: Report, title: str, image: Literal["png", "svg", "pdf"] 
     buffer = BytesIO()
     figure.savefig(buffer, format=image)
     return buffer.getvalue()
+
+
+def _found(evaluation: Evaluation) -> bool:
+    return evaluation.difference is not None and evaluation.difference.found
 
 
 def _values(axes: "Axes", overall: Evaluation) -> None:

@@ -101,7 +101,7 @@ def test_policies_rank_by_estimate_as_they_do_in_truth(questions: Questions) -> 
 
 def test_the_slice_on_which_the_strong_model_is_worse_is_found(questions: Questions) -> None:
     """GPT-4 answers 3 % of the benchmark's high-school mathematics right, Mixtral 32 %; on no other task is it
-    clearly worse. The interval allows for the 57 tasks looked at, and holds the true difference."""
+    clearly worse. The interval allows for the 58 tasks looked at, and holds the true difference."""
     log, _ = questions.log(0.5, np.random.default_rng(24), slices=True)
     report = evaluate_bandit(log, ALWAYS_STRONG, np.array([1.0, 0.0]), baseline_name="always weak")
     assert report.overall.difference.value == pytest.approx(0.133, abs=0.03)
