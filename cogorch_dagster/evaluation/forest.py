@@ -21,7 +21,10 @@ NAMES = {
 
 
 def forest_plot(report: Report, title: str, image: Literal["png", "svg", "pdf"] = "png") -> bytes:
-    """The picture, with 40 slices, those found to differ and then those of most decisions; a refused slice shows its reason instead of an interval."""
+    """The picture, with 40 slices: those found to differ, then those of most decisions.
+
+    A refused slice shows its reason instead of an interval.
+    """
     from matplotlib.figure import Figure
 
     first = sorted(report.slices, key=lambda each: (not _found(each.evaluation), -each.evaluation.support.decisions))
