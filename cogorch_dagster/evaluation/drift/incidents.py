@@ -84,25 +84,19 @@ def find_incidents(scores: IncidentScores, threshold: float, first: int) -> list
     above[:, :first] = False
     found = []
     for stream in np.flatnonzero(above.any(axis=1)).tolist():
-        ended = 0
+        z, known = scores.z[stream], 0
         for alarmed in np.flatnonzero(above[stream]).tolist():
             began = alarmed + 1 - int(scores.window[stream, alarmed])
             # What reaches back into the incident before is its echo.
-            if began < ended:
+            if began < known:
                 continue
             after = np.flatnonzero(calm[stream, alarmed + 1 :])
-            ended = alarmed + 1 + int(after[0]) if len(after) else calm.shape[1]
-            inside = slice(began, ended)
-            found.append(
-                Incident(
-                    stream,
-                    began,
-                    alarmed,
-                    ended if len(after) else None,
-                    float(np.nanmean(scores.z[stream, inside])),
-                    float(scores.score[stream, inside].max()),
-                )
-            )
+            known = alarmed + 1 + int(after[0]) if len(after) else len(z)
+            # That it is over shows a little later than it is.
+            far = np.flatnonzero(np.abs(z[began:known]) >= NEAR_NORMAL)
+            ended = began + int(far[-1]) + 1 if len(after) and len(far) else known
+            size, score = float(np.nanmean(z[began:ended])), float(scores.score[stream, began:ended].max())
+            found.append(Incident(stream, began, alarmed, ended if len(after) else None, size, score))
     return found
 
 

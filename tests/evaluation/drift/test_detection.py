@@ -122,8 +122,8 @@ def test_an_incident_is_an_incident_and_no_regime() -> None:
     assert len(mine) >= 98
     assert np.median([i.alarmed - at for i in mine]) <= 2
     ended = [i.ended for i in mine if i.ended is not None]
-    assert len(ended) == len(mine) and np.median(ended) == pytest.approx(at + 7, abs=1)
-    assert np.median([i.size for i in mine]) == pytest.approx(5, abs=1.2)
+    assert len(ended) == len(mine) and np.median(ended) == pytest.approx(at + 5, abs=1)
+    assert np.median([i.size for i in mine]) == pytest.approx(5, abs=0.5)
     assert len([c for c in found.changes if at <= c.alarmed < at + 48]) <= 2
 
 
