@@ -107,6 +107,8 @@ def _gate_row(connection: "sa.Connection", version: "PolicyVersion") -> tuple[st
         finding = "in force as approved" if approved else "error: in force without a decision on this digest"
     elif version.status == "draft":
         finding = "pending"
+    elif version.status == "canary":
+        finding = "on a share of the traffic, as approved"
     else:
         finding = "approved, waits for its activation"
     last = taken[-1] if taken else None

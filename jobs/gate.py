@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from assets.active_policy import active_policy
+from assets.canary import canaries_sound, canary
 from assets.checks import policy_approved
 from assets.presentation import table
 from jobs.lanes import GATE
@@ -15,6 +16,14 @@ activation = dg.define_asset_job(
     "activation",
     selection=dg.AssetSelection.checks(policy_approved) | dg.AssetSelection.assets(active_policy),
     description="Puts decided versions into force. The check shows the state of the gate; the claim enforces it.",
+    tags=GATE,
+)
+
+canary_step = dg.define_asset_job(
+    "canary_step",
+    selection=dg.AssetSelection.assets(canary) | dg.AssetSelection.checks(canaries_sound),
+    description="Judges every version that ramps and moves it if that follows. The service does so every two seconds; "
+    "this shows its verdicts, and does its work where it does not run.",
     tags=GATE,
 )
 

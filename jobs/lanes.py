@@ -9,4 +9,5 @@ PRIORITY_TAG = "dagster/priority"
 
 LEARNING = {LANE_TAG: "learning"}
 GATE = {LANE_TAG: "gate", PRIORITY_TAG: "10"}
+WATCHING = {LANE_TAG: "watching", PRIORITY_TAG: "5"}
 UPKEEP = {LANE_TAG: "upkeep", PRIORITY_TAG: "-10"}

@@ -31,15 +31,23 @@ class DecisionsState(BaseModel):
 def waiting_decisions(context: dg.SensorEvaluationContext, cogorch: CogorchResource) -> dg.SensorResult:
     """Asks for one run for each waiting decision, and again with growing pauses while it fails."""
     from cogorch_dagster.platform.database import transaction
-    from cogorch_dagster.policies import decisions, flags
+    from cogorch_dagster.policies import decisions, findings, flags, ramps, store
 
     budget = cursors.Budget()
     state = cursors.read(context, DecisionsState)
     with transaction(cogorch.settings) as connection:
         waiting = decisions.waiting(connection)
         learning = flags.get_flag(connection, flags.LEARNING)
-    # The kill switch holds approvals back; a rollback is always possible.
-    claimable = [decision for decision in waiting if learning or decision.action == "rollback"]
+        troubled = {each.component for each in findings.findings(connection, sort="incident", open_only=True)}
+        held = {policy.policy_id for policy in store.policies(connection) if policy.component in troubled}
+        held |= {ramp.policy_id for ramp in ramps.all_running(connection)}
+    # The kill switch, open incidents and a version that ramps hold approvals back, without using up their attempts; a
+    # rollback never waits.
+    claimable = [
+        decision
+        for decision in waiting
+        if decision.action == "rollback" or (learning and decision.policy_id not in held)
+    ]
     keyed = [(str(decision.decision_id), decision) for decision in claimable]
     page = cursors.page(keyed, state.after, DECISIONS_PER_TICK)
     requests: list[dg.RunRequest] = []
@@ -62,8 +70,9 @@ def waiting_decisions(context: dg.SensorEvaluationContext, cogorch: CogorchResou
     cursors.write(context, DecisionsState(after=last if len(keyed) > len(page) or budget.spent else ""))
     if requests:
         return dg.SensorResult(run_requests=requests)
-    held = f"; {len(waiting) - len(claimable)} held back by the kill switch" if not learning else ""
-    return dg.SensorResult(skip_reason=f"{len(claimable)} decisions wait, none is due{held}")
+    by = "the kill switch" if not learning else "an open incident or a version that ramps"
+    back = f"; {len(waiting) - len(claimable)} held back by {by}" if len(waiting) > len(claimable) else ""
+    return dg.SensorResult(skip_reason=f"{len(claimable)} decisions wait, none is due{back}")
 
 
 def _next_attempt(context: dg.SensorEvaluationContext, decision_id: str) -> int | None:

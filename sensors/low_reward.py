@@ -71,7 +71,7 @@ def low_reward(context: dg.SensorEvaluationContext, cogorch: CogorchResource) ->
         }
         configs = configuration.active_configurations(connection)
     page = cursors.page([(version.policy_id, version) for version in routers], state.after, POLICIES_PER_TICK)
-    seen = _scored_mark(settings)
+    seen = scored_mark(settings)
     low: list[tuple[PolicyVersion, str]] = []
     last = ""
     for policy_id, version in page:
@@ -120,7 +120,7 @@ def _too_low(rows: "Iterable[RollingRow]", version: "PolicyVersion", limit: floa
     return None
 
 
-def _scored_mark(settings: "Settings") -> str:
+def scored_mark(settings: "Settings") -> str:
     """Changes whenever an hour is scored."""
     import sqlalchemy as sa
 

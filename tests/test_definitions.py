@@ -67,7 +67,10 @@ def test_the_gate_is_a_blocking_check_on_the_candidates() -> None:
     checks = {spec.name: spec for check in defs.asset_checks or [] for spec in check.check_specs}
     assert checks["policy_approved"].blocking
     assert checks["policy_approved"].asset_key == dg.AssetKey("policy_versions")
-    assert set(checks) == {"policy_approved", "no_duplicates", "schema_matches", "inbox_fresh", "statistics_current"}
+    assert set(checks) == {
+        *("policy_approved", "canaries_sound", "no_open_incident", "statistics_current"),
+        *("no_duplicates", "schema_matches", "inbox_fresh"),
+    }
 
 
 def test_everything_that_makes_it_run_alone_is_running_by_default() -> None:
@@ -85,7 +88,7 @@ def test_everything_that_makes_it_run_alone_is_running_by_default() -> None:
 
 
 def test_light_jobs_run_in_one_process() -> None:
-    for job in ("learning_loop", "tuning", "review", "activation", "rollback", "clean_up"):
+    for job in ("learning_loop", "tuning", "review", "activation", "canary_step", "rollback", "clean_up"):
         assert defs.resolve_job_def(job).executor_def is dg.in_process_executor, job
 
 

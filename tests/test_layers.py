@@ -20,6 +20,7 @@ LAYERS = [
     "rewards",
     "evaluation",
     "proposals",
+    "canary",
     "client",
     "service",
     "lab",

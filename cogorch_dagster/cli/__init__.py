@@ -9,7 +9,21 @@ import sys
 
 import typer
 
-from cogorch_dagster.cli import audit, doctor, flags, observations, policy, run, setup, stats, token
+from cogorch_dagster.cli import (
+    audit,
+    canary,
+    doctor,
+    evaluate,
+    flags,
+    guard,
+    incidents,
+    observations,
+    policy,
+    run,
+    setup,
+    stats,
+    token,
+)
 from cogorch_dagster.cli.output import EXIT_CODES, examples, report_error
 from cogorch_dagster.errors import CogorchError
 
@@ -32,8 +46,14 @@ app.command("doctor", short_help="Check everything, name remedies.", epilog=doct
 app.add_typer(observations.app, name="observations", short_help="Import files, look at single rows.")
 app.command("stats", short_help="Rolling statistics of the fleet.", epilog=stats.STATS_EPILOG)(stats.stats)
 app.add_typer(policy.app, name="policy", short_help="Look, propose, decide, activate.")
+app.command("evaluate", short_help="What a policy would have been worth.", epilog=evaluate.EVALUATE_EPILOG)(
+    evaluate.evaluate
+)
+app.add_typer(guard.app, name="guard", short_help="Rules that must hold whatever is proposed.")
+app.add_typer(canary.app, name="canary", short_help="Versions that take over traffic by steps.")
 app.add_typer(audit.app, name="audit", short_help="The log of all that happened.")
 app.command("lineage", short_help="Where a version comes from.", epilog=audit.LINEAGE_EPILOG)(audit.lineage)
+app.add_typer(incidents.app, name="incidents", short_help="Incidents and regime changes.")
 app.add_typer(flags.app, name="flags", short_help="Switches; learning.enabled stops learning.")
 app.add_typer(token.app, name="token", short_help="Who may talk to the service.")
 

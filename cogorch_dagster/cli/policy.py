@@ -219,9 +219,12 @@ def activate(ref: RefArgument, actor: ActorOption = None, as_json: JsonOption = 
     with transaction(load_settings()) as connection:
         done = put_into_force(connection, ref, acting(actor))
     before = f", {done.policy_id}@{done.previous} is no longer" if done.previous else ""
-    out.result(
-        done, lambda: print(f"{done.policy_id}@{done.version} is in force since {text(done.activated_at)}{before}")
-    )
+    said = f"is in force since {text(done.activated_at)}{before}"
+    if done.share < 1:
+        said = f"begins with {done.share:.0%} of the traffic beside {done.policy_id}@{done.previous}"
+    out.result(done, lambda: print(f"{done.policy_id}@{done.version} {said}"))
+    if done.share < 1:
+        say(f"Next: cogorch canary status {done.policy_id}")
 
 
 @app.command(
@@ -293,7 +296,8 @@ def _propose_learned(policy_id: str, learned: dict[str, Any], limits: dict[str, 
     from cogorch_dagster.observations import inbox
     from cogorch_dagster.platform import supervisor
     from cogorch_dagster.proposals import router
-    from cogorch_dagster.proposals.requirements import Insufficient, Limits
+    from cogorch_dagster.proposals.limits import Limits
+    from cogorch_dagster.proposals.requirements import Insufficient
 
     settings = load_settings()
     if not supervisor.is_up(settings):

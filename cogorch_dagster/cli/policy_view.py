@@ -57,6 +57,33 @@ def show_version(version: "PolicyVersion") -> None:
             ("evidence", evidence_line(version.evidence)),
         ]
     )
+    _show_estimates(version.evidence or {})
+
+
+def _show_estimates(evidence: dict[str, Any]) -> None:
+    """Print the version's value by every estimator, and its difference from its parent in every slice."""
+    if estimators := evidence.get("estimators"):
+        rows = [(name, each["value"], _interval(each["ci95"])) for name, each in estimators.items()]
+        table(("estimator", "value", "95 % interval"), rows, right=("value", "95 % interval"))
+    if slices := evidence.get("slices"):
+        table(
+            ("slice", "decisions", "difference", "interval", ""),
+            [_slice(each) for each in slices],
+            right=("decisions", "difference", "interval"),
+        )
+
+
+def _slice(each: dict[str, Any]) -> tuple[object, ...]:
+    name, apart = f"{each['slicing']} {each['label']}", each["difference"]
+    if apart is None:
+        refusal = each["refusal"]
+        return name, each["decisions"], None, None, f"refused: {refusal['reason']}" if refusal else None
+    said = "" if not apart["found"] else "better" if apart["value"] > 0 else "worse"
+    return name, each["decisions"], apart["value"], _interval(apart["interval"]), said
+
+
+def _interval(bounds: list[float]) -> str:
+    return f"{text(bounds[0])} to {text(bounds[1])}"
 
 
 def show_changes(title: str, changes: "list[Change]") -> None:

@@ -6,9 +6,21 @@ Stands alone: the standard library and httpx, nothing else of this project, so t
         observations.send({...})
     with PolicyFollower(url, token, "router-core", Path("policy.json")) as follower:
         follower.current
+        follower.assignment(session).params
 """
 
-from cogorch_dagster.client.follower import PolicyDocument, PolicyFollower
+from cogorch_dagster.client.assignment import Assignment, CanaryDocument, canary_tags, takes_part
+from cogorch_dagster.client.document import PolicyDocument
+from cogorch_dagster.client.follower import PolicyFollower
 from cogorch_dagster.client.observations import ClientStats, ObservationClient
 
-__all__ = ["ClientStats", "ObservationClient", "PolicyDocument", "PolicyFollower"]
+__all__ = [
+    "Assignment",
+    "CanaryDocument",
+    "ClientStats",
+    "ObservationClient",
+    "PolicyDocument",
+    "PolicyFollower",
+    "canary_tags",
+    "takes_part",
+]

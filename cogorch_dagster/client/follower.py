@@ -1,21 +1,27 @@
-"""Follow the active version of a policy: told at once by events, asked for regularly as a net, kept on disk."""
+"""Follow the active version of a policy: told at once by events, asked for regularly as a net, kept on disk.
 
-import hashlib
+While a version ramps, the document names both. The canary is held by a lease: a follower that has not heard from the
+service for `CANARY_LEASE_S` goes by the active version alone, since nobody could take the canary back from it.
+"""
+
 import json
 import logging
+import math
 import os
+import random
 import socket
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from urllib.parse import quote
 
 import httpx
 
+from cogorch_dagster.client.assignment import Assignment, CanaryDocument, takes_part
+from cogorch_dagster.client.document import PolicyDocument, parse_document, read_time
 from cogorch_dagster.client.http import Backoff, connect, describe
 from cogorch_dagster.client.sse import read_events
 
@@ -25,23 +31,8 @@ _DENIED = (401, 403)
 # The service writes a keep-alive every 15 s; three missing ones mean that the connection is dead.
 _SILENCE_S = 45.0
 
-
-@dataclass(frozen=True)
-class PolicyDocument:
-    """One version of a policy as it was received.
-
-    Attributes:
-        digest: `sha256:` and the hash of the canonical JSON of `params`; checked on receipt.
-        activated_at: when the service activated it, UTC.
-        received_at: when this process, or an earlier one with the same cache, received it, UTC.
-    """
-
-    policy_id: str
-    version: str
-    digest: str
-    params: dict[str, Any]
-    activated_at: datetime
-    received_at: datetime
+CANARY_LEASE_S = 30.0
+"""How long a canary is believed without a word from the service, seconds; two keep-alives of the stream."""
 
 
 class PolicyFollower:
@@ -54,6 +45,7 @@ class PolicyFollower:
         cache: file that keeps the last good version for the next start; a directory gets `<policy_id>.json`.
         poll_interval_s: seconds between two questions beneath the events, 0.05 to 3600.
         on_change: called with each new document, from a thread of the follower; an exception in it is logged.
+        seed: of the draws in `assignment` for requests without a unit key; None: different in every process.
     """
 
     def __init__(
@@ -65,6 +57,7 @@ class PolicyFollower:
         *,
         poll_interval_s: float = 5.0,
         on_change: Callable[[PolicyDocument], None] | None = None,
+        seed: int | None = None,
     ) -> None:
         if not 0.05 <= poll_interval_s <= 3600:
             raise ValueError(f"poll_interval_s is {poll_interval_s}; it must be 0.05 to 3600")
@@ -78,6 +71,8 @@ class PolicyFollower:
         self._changed = threading.Condition(threading.RLock())
         self._current: PolicyDocument | None = None
         self._applied_at = 0.0
+        self._heard_at = -math.inf
+        self._generator = random.Random(seed)
         self._socket: socket.socket | None = None
         self._threads = [
             threading.Thread(target=self._follow_events, name=f"cogorch-events-{policy_id}", daemon=True),
@@ -92,6 +87,28 @@ class PolicyFollower:
     def current(self) -> PolicyDocument | None:
         """The newest good version; None until one was received or found in the cache."""
         return self._current
+
+    @property
+    def canary(self) -> CanaryDocument | None:
+        """The version that is tried beside `current` now; None when there is none, or its lease has run out."""
+        document = self._current
+        believed = time.monotonic() - self._heard_at < CANARY_LEASE_S
+        return document.canary if document is not None and believed else None
+
+    def assignment(self, unit_key: str | None = None) -> Assignment | None:
+        """The version for one request; None until a first one was received.
+
+        Args:
+            unit_key: what must keep its version while the canary lasts, such as a session; None: a draw for itself.
+        """
+        document, canary = self._current, self.canary
+        if document is None:
+            return None
+        if canary is None:
+            return Assignment(document.policy_id, document.version, document.digest, document.params, False, None, 0.0)
+        chosen = takes_part(document.policy_id, canary.version, canary.share, unit_key, self._generator)
+        of = canary if chosen else document
+        return Assignment(document.policy_id, of.version, of.digest, of.params, chosen, canary.version, canary.share)
 
     def start(self) -> Self:
         """Load the cache, then follow the service from threads; returns at once."""
@@ -152,10 +169,16 @@ class PolicyFollower:
             if self._closing.is_set():
                 return
             self.connected = True
-            for event in read_events(response.iter_lines()):
+            for event in read_events(self._heard(response.iter_lines())):
                 if event.name == "policy":
                     self._receive(event.data, asked_at=None)
                     backoff.reset()
+
+    def _heard(self, lines: Iterator[str]) -> Iterator[str]:
+        """The same lines; each, a keep-alive too, shows that the service could have told of a change."""
+        for line in lines:
+            self._heard_at = time.monotonic()
+            yield line
 
     def _poll(self) -> None:
         etag: str | None = None
@@ -167,6 +190,8 @@ class PolicyFollower:
             try:
                 response = self._http.get(f"{self._path}/active", headers=headers)
                 if response.status_code == httpx.codes.NOT_MODIFIED:
+                    # The tag names what was in force when it was asked for, canary included.
+                    self._heard_at = max(self._heard_at, asked_at)
                     self.error = None
                 else:
                     _check(response)
@@ -197,21 +222,20 @@ class PolicyFollower:
             log.warning("policy %s: ignored a document: %s", self._policy_id, error)
             self.error = str(error)
             return False
+        heard_at = time.monotonic() if asked_at is None else asked_at
         with self._changed:
             now = self._current
             if now is not None:
-                if (now.version, now.digest, now.activated_at) == (
-                    document.version,
-                    document.digest,
-                    document.activated_at,
-                ):
+                if now.state == document.state:
+                    self._heard_at = max(self._heard_at, heard_at)
                     return True
                 # An answer overtaken by an event is old; a question put after the last change is the truth, even
                 # when it names an earlier activation (the service's database was restored).
-                is_newer = document.activated_at >= now.activated_at
+                is_newer = document.revised_at >= now.revised_at
                 asked_since = asked_at is not None and asked_at > self._applied_at
                 if not is_newer and not asked_since:
                     return False
+            self._heard_at = heard_at
             self._apply(document)
             # Under the lock, so that the file never ends with the older of two versions.
             self._save_cache(document)
@@ -235,7 +259,7 @@ class PolicyFollower:
             return
         try:
             text = self._cache.read_text(encoding="utf-8")
-            received_at = _time(json.loads(text), "received_at")
+            received_at = read_time(json.loads(text), "received_at")
             self._apply(parse_document(text, self._policy_id, received_at))
         except (OSError, ValueError) as error:
             log.warning("policy %s: the cache %s is not usable: %s", self._policy_id, self._cache, error)
@@ -245,8 +269,9 @@ class PolicyFollower:
     def _save_cache(self, document: PolicyDocument) -> None:
         if self._cache is None:
             return
-        fields = {**vars(document), "activated_at": document.activated_at.isoformat()}
-        fields["received_at"] = document.received_at.isoformat()
+        fields = {name: value for name, value in vars(document).items() if name != "canary"}
+        for name in ("activated_at", "received_at", "revised_at"):
+            fields[name] = fields[name].isoformat()
         scratch = self._cache.with_name(f"{self._cache.name}.{os.getpid()}.{threading.get_ident()}")
         try:
             self._cache.parent.mkdir(parents=True, exist_ok=True)
@@ -267,47 +292,3 @@ def _check(response: httpx.Response) -> None:
     if response.status_code in _DENIED:
         raise _Refused(describe(response))
     raise ValueError(describe(response))
-
-
-def parse_document(text: str, policy_id: str, received_at: datetime) -> PolicyDocument:
-    """A policy document from its JSON.
-
-    Raises:
-        ValueError: it is not JSON, names another policy, lacks a field, or its digest is not that of its params.
-    """
-    fields = json.loads(text)
-    if not isinstance(fields, dict) or not isinstance(fields.get("params"), dict):
-        raise ValueError("not a policy document")
-    if fields.get("policy_id") != policy_id:
-        raise ValueError(f"it is of policy {fields.get('policy_id')!r}, not of {policy_id!r}")
-    version, digest = fields.get("version"), fields.get("digest")
-    if not isinstance(version, str) or not isinstance(digest, str):
-        raise ValueError("version and digest must be text")
-    expected = params_digest(fields["params"])
-    if digest != expected:
-        raise ValueError(f"version {version} names digest {digest}, but its params have {expected}")
-    return PolicyDocument(policy_id, version, digest, fields["params"], _time(fields, "activated_at"), received_at)
-
-
-def params_digest(params: dict[str, Any]) -> str:
-    """`sha256:` and the hash of the canonical JSON: keys sorted, no spaces, UTF-8, whole numbers without a fraction."""
-    canonical = json.dumps(_whole(params), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else value
-    if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
-    return [_whole(item) for item in value] if isinstance(value, list) else value
-
-
-def _time(fields: Any, name: str) -> datetime:
-    value = fields.get(name) if isinstance(fields, dict) else None
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is {value!r}; it must be a time")
-    parsed = datetime.fromisoformat(value)
-    if parsed.tzinfo is None:
-        raise ValueError(f"{name} {value} has no time zone")
-    return parsed

@@ -21,7 +21,7 @@ from cogorch_dagster.lab.fleet import Fleet
 from cogorch_dagster.lab.load import LoadReport
 from cogorch_dagster.platform import dagster_instance, ports, postgres, processes, stack, supervisor
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import activation, decisions, store
+from cogorch_dagster.policies import activation, canary, decisions, ramps, store
 from cogorch_dagster.service import tokens
 from cogorch_dagster.settings import Settings
 from cogorch_dagster.setup import prepare_databases
@@ -87,6 +87,9 @@ def _postgres(settings: Settings) -> Iterator[None]:
 def _restore_baseline(settings: Settings, report: Report) -> None:
     """Return to the seeded version, so that a second demo starts where the first one did."""
     with transaction(settings) as connection:
+        if (ramp := ramps.running(connection, POLICY)) is not None:
+            canary.abort(connection, ramp, ACTOR, "the demo starts from the seeded version", {})
+            report.line(f"ended the ramp of {ramp.ref}")
         current = store.active(connection, POLICY)
         if current is None or current.version == BASELINE:
             report.line(f"{POLICY}@{BASELINE} is active")
@@ -207,6 +210,7 @@ def _approve_and_activate(settings: Settings, lab: Fleet, proposal: Proposal, re
     if approved.returncode != 0:
         raise CogorchError(f"The approval of {proposal.ref} failed: {approved.stderr.strip()}")
     report.job(_job(settings, report, "activation"))
+    _end_ramp(settings, report)
     _wait(
         lambda: lab.status()["version"] == proposal.version,
         SETTLE_S,
@@ -220,6 +224,15 @@ def _approve_and_activate(settings: Settings, lab: Fleet, proposal: Proposal, re
     switch_ms = float(lab.status()["applied_at_ms"]) - activated_at.timestamp() * 1e3
     report.line(f"the running router switched to {proposal.version} after {switch_ms:.0f} ms, without a restart")
     return switch_ms
+
+
+def _end_ramp(settings: Settings, report: Report) -> None:
+    """Where a canary document applies, the demo is the person who gives the version everything: it measures wholes."""
+    with transaction(settings) as connection:
+        moved: object = ramps.running(connection, POLICY)
+        while isinstance(moved, ramps.Ramp):
+            report.line(f"{moved.ref} ramps by {moved.plan.ref}; the demo lets it pass {moved.share:.0%}")
+            moved = canary.advance(connection, moved, ACTOR, "the demo compares whole versions", {})
 
 
 def _result(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cogorch_dagster.evaluation.patterns import Floats, Patterns
+from cogorch_dagster.evaluation.patterns import Floats, Ints, Patterns
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +33,10 @@ class Importance:
     def ratio(self) -> Floats:
         return self.cumulative[:, :, -1]
 
+    def rows(self, patterns: Patterns, which: Ints) -> "Importance":
+        """The ratios that belong to `patterns.rows(which)`."""
+        return Importance(self.probability[:, patterns.visited(which)], self.cumulative[:, which])
+
 
 def importance(patterns: Patterns, weights: Floats) -> Importance:
     """The ratios of candidates.
@@ -44,7 +48,11 @@ def importance(patterns: Patterns, weights: Floats) -> Importance:
     tenant = patterns.states.tenant if weights.ndim == 3 else np.zeros_like(patterns.states.tenant)
     mass = per_tenant[:, tenant, :] * patterns.states.available
     total = mass.sum(axis=2, keepdims=True)
-    probability = np.divide(mass, total, out=np.zeros_like(mass), where=total > 0)
+    return of_probability(patterns, np.divide(mass, total, out=np.zeros_like(mass), where=total > 0))
+
+
+def of_probability(patterns: Patterns, probability: Floats) -> Importance:
+    """The ratios of candidates that draw with probabilities (C, S, K) in each state."""
     drawn = probability[:, patterns.state, np.maximum(patterns.action, 0)]
     step = np.where(patterns.attempted, drawn / patterns.propensity, 1.0)
     return Importance(probability, np.multiply.accumulate(step, axis=2))

@@ -12,13 +12,13 @@ import numpy as np
 
 from cogorch_dagster.evaluation.estimators import (
     ESTIMATORS,
-    Z95,
     EstimatorName,
     sampling_error,
     standard_error,
 )
 from cogorch_dagster.evaluation.importance import effective_sample_size, importance
-from cogorch_dagster.evaluation.outcome_model import expected_rewards
+from cogorch_dagster.evaluation.intervals import quantile
+from cogorch_dagster.evaluation.outcome_model import predictions
 from cogorch_dagster.evaluation.patterns import Floats, Patterns
 
 
@@ -52,19 +52,24 @@ class Comparison:
     @property
     def lower(self) -> Floats:
         """Lower 95 % bound of the difference as it will be measured."""
-        return np.asarray(self.value - Z95 * self.measured_se)
+        return np.asarray(self.value - quantile(self.effective_sample_size) * self.measured_se)
 
 
 def compare(
     patterns: Patterns, candidates: Floats, baseline: Floats, estimators: tuple[EstimatorName, ...]
 ) -> dict[EstimatorName, Comparison]:
-    """Compare candidates (C, K) with the baseline (K,) on one log."""
-    expected = expected_rewards(patterns)
+    """Compare candidates with a baseline on one log.
+
+    Args:
+        candidates: (C, K), or (C, X, K) with weights of their own for each tenant.
+        baseline: (K,), or (X, K).
+    """
     new, old = importance(patterns, candidates), importance(patterns, baseline[None])
+    ours_expected, theirs_expected = predictions(patterns, new), predictions(patterns, old)
     ess = effective_sample_size(patterns, new.ratio)
     result: dict[EstimatorName, Comparison] = {}
     for name in estimators:
-        ours, theirs = ESTIMATORS[name](patterns, new, expected), ESTIMATORS[name](patterns, old, expected)
+        ours, theirs = ESTIMATORS[name](patterns, new, ours_expected), ESTIMATORS[name](patterns, old, theirs_expected)
         paired = standard_error(patterns, ours - theirs)
         fresh = sampling_error(patterns, new, ours.value) ** 2 + sampling_error(patterns, old, theirs.value) ** 2
         result[name] = Comparison(
@@ -81,14 +86,14 @@ def compare(
 
 
 def improvement(patterns: Patterns, candidate: Floats, baseline: Floats, estimator: EstimatorName) -> Improvement:
-    """The improvement of one candidate (K,) over the baseline (K,)."""
+    """The improvement of one candidate, (K,) or (X, K), over the baseline, likewise."""
     found = compare(patterns, candidate[None], baseline, (estimator,))[estimator]
-    value = float(found.value[0])
+    value, times = float(found.value[0]), float(quantile(found.effective_sample_size[0]))
     return Improvement(
         estimator=estimator,
         value=value,
-        ci95=_interval(value, float(found.measured_se[0])),
-        expected_ci95=_interval(value, float(found.expected_se[0])),
+        ci95=_interval(value, times * float(found.measured_se[0])),
+        expected_ci95=_interval(value, times * float(found.expected_se[0])),
         candidate=float(found.candidate[0]),
         candidate_se=float(found.candidate_se[0]),
         baseline=found.baseline,
@@ -96,5 +101,5 @@ def improvement(patterns: Patterns, candidate: Floats, baseline: Floats, estimat
     )
 
 
-def _interval(value: float, se: float) -> tuple[float, float]:
-    return value - Z95 * se, value + Z95 * se
+def _interval(value: float, margin: float) -> tuple[float, float]:
+    return value - margin, value + margin

@@ -7,7 +7,7 @@ import numpy as np
 
 from cogorch_dagster.errors import Refused
 from cogorch_dagster.evaluation.decisions import read_decisions
-from cogorch_dagster.evaluation.estimators import Z95
+from cogorch_dagster.evaluation.intervals import quantile
 from cogorch_dagster.lake.hours import HOUR, floor_hour
 from cogorch_dagster.settings import Settings
 
@@ -51,14 +51,14 @@ def measure(
             f"{policy_id}@{version} made {mine.decisions if mine else 0} scored decisions between {since.isoformat()} "
             f"and {until.isoformat()}; a mean with a standard error needs 2. Widen the period or send traffic.",
         )
-    interval = (mine.value - Z95 * mine.se, mine.value + Z95 * mine.se)
-    return Measurement(version, mine.value, mine.se, mine.decisions, interval)
+    margin = float(quantile(mine.decisions)) * mine.se
+    return Measurement(version, mine.value, mine.se, mine.decisions, (mine.value - margin, mine.value + margin))
 
 
 def difference(before: Measurement, after: Measurement) -> tuple[float, tuple[float, float]]:
     """After minus before with its 95 % interval, for measurements on separate decisions."""
     value = after.value - before.value
-    margin = Z95 * float(np.hypot(before.se, after.se))
+    margin = float(quantile(min(before.decisions, after.decisions))) * float(np.hypot(before.se, after.se))
     return value, (value - margin, value + margin)
 
 

@@ -5,6 +5,7 @@ those that remain. Two decisions with the same arms, propensities, available set
 weight under every candidate, so the six sums kept here answer any candidate in O(patterns) instead of O(decisions).
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,10 +37,16 @@ class Sums:
     @classmethod
     def of(cls, group: Ints, reward: Floats, sample_weight: Floats) -> "Sums":
         """Add up decisions by the number of their group."""
-        s, y = sample_weight, reward
-        terms = (np.ones_like(s), s, s * y, s * y * y, s * s, s * s * y, s * s * y * y)
+        terms = vars(cls.of_rows(reward, sample_weight)).values()
         groups = int(group.max()) + 1 if len(group) else 0
         return cls(*(np.bincount(group, weights=term, minlength=groups).astype(np.float64) for term in terms))
+
+    @classmethod
+    def of_rows(cls, reward: Floats, sample_weight: Floats) -> "Sums":
+        """Decisions that are a pattern each."""
+        s, y = sample_weight, np.asarray(reward, dtype=np.float64)
+        sy, ss = s * y, s * s
+        return cls(np.ones_like(y), s, sy, sy * y, ss, s * sy, sy * sy)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +60,33 @@ class States:
 
 
 @dataclass(frozen=True, eq=False)
+class Slicing:
+    """A way to cut a log into slices, such as by tenant: its name, the labels, and each pattern's label."""
+
+    name: str
+    labels: tuple[str, ...]
+    code: Ints
+
+    def rows(self) -> Iterator[tuple[str, Ints]]:
+        """Each label with the numbers of its patterns."""
+        order = np.argsort(self.code, kind="stable")
+        ends = np.cumsum(np.bincount(self.code, minlength=len(self.labels)))
+        for label, end, size in zip(self.labels, ends, np.diff(ends, prepend=0), strict=True):
+            yield label, order[end - size : end]
+
+
+@dataclass(frozen=True, eq=False)
 class Patterns:
     """Patterns (P) of at most T attempts over K arms, with the states (S) in which the arms were drawn.
+
+    Where every decision is its own pattern, this is a log row by row (`bandit.LoggedBandit`).
 
     Attributes:
         action: (P, T) index of the drawn arm, `NO_ATTEMPT` after the last one.
         propensity: (P, T) logged probability of that draw, 1 after the last one.
         state: (P, T) index into `states`, 0 after the last one.
         folds: number of cross-fitting folds.
+        slicings: the ways in which the log can be cut.
     """
 
     arms: tuple[str, ...]
@@ -71,6 +97,7 @@ class Patterns:
     states: States
     sums: Sums
     folds: int
+    slicings: tuple[Slicing, ...] = ()
 
     @property
     def decisions(self) -> int:
@@ -98,6 +125,34 @@ class Patterns:
         if unknown := sorted(arm for arm, weight in by_arm.items() if weight > 0 and arm not in self.arms):
             raise InvalidInput(f"arms {unknown} have weight but are not among the arms of the log {list(self.arms)}")
         return np.array([by_arm.get(arm, 0.0) for arm in self.arms])
+
+    def table(self, everywhere: dict[str, float], by_tenant: Mapping[str, dict[str, float]]) -> Floats:
+        """(X, K) the weights of every tenant: its own where `by_tenant` names it, else those that hold everywhere."""
+        return np.array([self.weights(by_tenant.get(tenant, everywhere)) for tenant in self.tenants])
+
+    def rows(self, which: Ints) -> "Patterns":
+        """The log of some patterns alone; states that none of them visits are dropped."""
+        visited, state = _renumbered(self.state[which], len(self.states.fold))
+        return replace(
+            self,
+            action=self.action[which],
+            propensity=self.propensity[which],
+            state=state,
+            states=States(*(getattr(self.states, name)[visited] for name in States.__dataclass_fields__)),
+            sums=Sums(*(getattr(self.sums, name)[which] for name in Sums.__dataclass_fields__)),
+            slicings=tuple(replace(each, code=each.code[which]) for each in self.slicings),
+        )
+
+    def visited(self, which: Ints) -> Ints:
+        """The states, in the order that `rows` leaves them in."""
+        return _renumbered(self.state[which], len(self.states.fold))[0]
+
+
+def _renumbered(state: Ints, states: int) -> tuple[Ints, Ints]:
+    """The states that occur, and the same visits counted among those."""
+    seen = np.zeros(states, dtype=np.bool_)
+    seen[state] = True
+    return np.flatnonzero(seen), (np.cumsum(seen) - 1)[state]
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,11 +200,11 @@ def group_decisions(drawn: Trajectories, reward: Floats, sample_weight: Floats |
     """
     _validate(drawn)
     tried = drawn.tried
-    key = _combine([drawn.tenant, drawn.fold])
+    key = combine([drawn.tenant, drawn.fold])
     for t in range(tried.shape[1]):
         here = tried[:, t]
         probability = pd.factorize(np.where(here, drawn.propensity[:, t], 1.0))[0]
-        key = _combine([key, drawn.action[:, t] + 1, probability, np.where(here, drawn.set_index[:, t], 0)])
+        key = combine([key, drawn.action[:, t] + 1, probability, np.where(here, drawn.set_index[:, t], 0)])
     _, first = np.unique(key, return_index=True)
     weight = np.ones(len(reward)) if sample_weight is None else sample_weight
     return grouped(drawn.rows(first), Sums.of(key, reward, weight))
@@ -160,7 +215,7 @@ def grouped(drawn: Trajectories, sums: Sums) -> Patterns:
     tried = drawn.tried
     attempt = np.broadcast_to(np.arange(tried.shape[1]), tried.shape)[tried]
     row = np.nonzero(tried)[0]
-    code = _combine([drawn.tenant[row], drawn.fold[row], drawn.set_index[tried], attempt])
+    code = combine([drawn.tenant[row], drawn.fold[row], drawn.set_index[tried], attempt])
     _, first = np.unique(code, return_index=True)
     state = np.zeros(tried.shape, dtype=np.int64)
     state[tried] = code
@@ -182,7 +237,7 @@ def grouped(drawn: Trajectories, sums: Sums) -> Patterns:
     )
 
 
-def _combine(columns: list[Ints]) -> Ints:
+def combine(columns: list[Ints]) -> Ints:
     """One dense code per distinct row of the columns."""
     code = np.zeros(len(columns[0]), dtype=np.int64)
     for column in columns:

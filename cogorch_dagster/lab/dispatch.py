@@ -4,15 +4,16 @@ import asyncio
 import random
 import time
 import uuid
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
-from cogorch_dagster.lab.routing import Cooldowns, Draw, FailureKind, RouterPolicy, draw
+from cogorch_dagster.lab.routing import Cooldowns, FailureKind, RouterPolicy
+from cogorch_dagster.lab.splitting import Journey, Split, Step
 
 COMPONENT = "router:core"
 COMPONENT_KIND = "llm_router"
@@ -50,12 +51,17 @@ class Routed:
 
 @dataclass
 class _Request:
-    """A request under way: its policy and each draw with what came of it. The first draw always finds an arm."""
+    """A request under way: its version and each draw with what came of it. The first draw always finds an arm."""
 
-    policy: RouterPolicy
+    journey: Journey
     decision_id: str
     tenant: str | None
-    attempts: list[tuple[Draw, Attempt]] = field(default_factory=list)
+    unit_key: str | None
+    attempts: list[tuple[Step, Attempt]] = field(default_factory=list)
+
+    @property
+    def policy(self) -> RouterPolicy:
+        return self.journey.policy
 
 
 @dataclass
@@ -67,6 +73,10 @@ class Dispatcher:
         http: without limits of its own on connections or time; the policy sets the time.
         record: takes an observation and returns its id, `record_feedback` a feedback row; neither may block.
         generator: seeded; every draw comes from it.
+
+    Attributes:
+        cooldowns: of the active version, whichever that is; a canary has its own, so that what it breaks is not taken
+            from the active version.
     """
 
     upstreams: Mapping[str, str]
@@ -76,21 +86,24 @@ class Dispatcher:
     generator: random.Random
     counts: Counter[str] = field(default_factory=Counter)
     cooldowns: Cooldowns = field(default_factory=Cooldowns)
+    _of_canaries: defaultdict[str, Cooldowns] = field(default_factory=lambda: defaultdict(Cooldowns))
     _answers: OrderedDict[str, str] = field(default_factory=OrderedDict)
 
-    async def route(self, policy: RouterPolicy, pixels: list[float], tenant: str | None) -> Routed:
-        """Route one image under one policy; the request keeps it even if another is activated meanwhile."""
-        request = _Request(policy, str(uuid.uuid4()), tenant)
-        drawn = self._draw(policy, ())
-        while drawn is not None:
+    async def route(self, split: Split, pixels: list[float], tenant: str | None, unit_key: str | None = None) -> Routed:
+        """Route one image by one of the versions served; the request keeps it even if others are served meanwhile."""
+        split = split.of_tenant(tenant)
+        policy = split.choose(unit_key, self.generator)
+        request = _Request(Journey(split, policy), str(uuid.uuid4()), tenant, unit_key)
+        step = self._draw(request)
+        while step is not None:
             occurred_at = datetime.now(UTC)
-            attempt = await self._try(policy, drawn.arm, pixels)
-            request.attempts.append((drawn, attempt))
+            attempt = await self._try(policy, step.drawn.arm, pixels)
+            request.attempts.append((step, attempt))
             self._observe(request, occurred_at)
-            drawn = self._after(request)
+            step = self._after(request)
         self._count(request)
-        last_draw, last = request.attempts[-1]
-        return Routed(request.decision_id, policy.version, last_draw.arm, len(request.attempts), last)
+        last_step, last = request.attempts[-1]
+        return Routed(request.decision_id, policy.version, last_step.drawn.arm, len(request.attempts), last)
 
     def judge(self, decision_id: str, quality: float) -> bool:
         """Record whether a given answer was right (1) or wrong (0); False when no answer of that id is remembered."""
@@ -108,18 +121,28 @@ class Dispatcher:
         self.counts["feedback"] += 1
         return True
 
-    def _draw(self, policy: RouterPolicy, tried: Collection[str]) -> Draw | None:
-        return draw(policy, self.cooldowns.cooling(time.monotonic()), tried, self.generator)
+    def _draw(self, request: _Request) -> Step | None:
+        now = time.monotonic()
+        tried = [step.drawn.arm for step, _ in request.attempts]
+        return request.journey.draw(
+            lambda version: self._cooldowns(request, version).cooling(now), tried, self.generator
+        )
 
-    def _after(self, request: _Request) -> Draw | None:
+    def _after(self, request: _Request) -> Step | None:
         """The next draw after a failed attempt that the policy falls back on; None ends the request."""
-        policy, (drawn, attempt) = request.policy, request.attempts[-1]
+        policy, (step, attempt) = request.policy, request.attempts[-1]
         if attempt.failure is None:
             return None
-        self.cooldowns.rest(drawn.arm, time.monotonic() + policy.cooldown_ms / 1e3)
+        until = time.monotonic() + policy.cooldown_ms / 1e3
+        self._cooldowns(request, policy.version).rest(step.drawn.arm, until)
         if attempt.failure not in policy.fallback_on:
             return None
-        return self._draw(policy, [drawn.arm for drawn, _ in request.attempts])
+        request.journey.failed(attempt.failure)
+        return self._draw(request)
+
+    def _cooldowns(self, request: _Request, version: str) -> Cooldowns:
+        canary = request.journey.split.canary
+        return self._of_canaries[version] if canary and canary.version == version else self.cooldowns
 
     async def _try(self, policy: RouterPolicy, arm: str, pixels: list[float]) -> Attempt:
         started = time.perf_counter()
@@ -153,8 +176,13 @@ class Dispatcher:
         )
 
     def _observe(self, request: _Request, occurred_at: datetime) -> None:
-        policy, (drawn, attempt) = request.policy, request.attempts[-1]
-        number = len(request.attempts)
+        policy, (step, attempt) = request.policy, request.attempts[-1]
+        drawn, number = step.drawn, len(request.attempts)
+        tags: dict[str, object] = dict(request.journey.split.tags)
+        if tags:
+            tags["version_propensity"] = step.version_propensity
+        if drawn.all_cooling:
+            tags["all_cooling"] = True
         outcome = {None: "success", "timeout": "timeout"}.get(attempt.failure, "failure")
         row = {
             "source": COMPONENT,
@@ -169,7 +197,8 @@ class Dispatcher:
             "propensity": drawn.propensity,
             "action_set": list(drawn.action_set),
             "tenant": request.tenant,
-            "tags": {"all_cooling": True} if drawn.all_cooling else None,
+            "unit_key": request.unit_key,
+            "tags": tags or None,
             "outcome": outcome,
             "error_type": attempt.error_type,
             "http_status": attempt.http_status,
@@ -189,12 +218,12 @@ class Dispatcher:
                 self._answers.popitem(last=False)
 
     def _count(self, request: _Request) -> None:
-        policy, (drawn, last) = request.policy, request.attempts[-1]
+        policy, (step, last) = request.policy, request.attempts[-1]
         total_ms = sum(attempt.duration_ms for _, attempt in request.attempts)
         cost_usd = sum(attempt.cost_usd or 0.0 for _, attempt in request.attempts)
         self.counts["requests"] += 1
         self.counts["fallbacks"] += len(request.attempts) - 1
         self.counts[f"versions.{policy.version}"] += 1
-        self.counts[f"answers.{drawn.arm}" if last.failure is None else "failed"] += 1
+        self.counts[f"answers.{step.drawn.arm}" if last.failure is None else "failed"] += 1
         self.counts["over_latency_target"] += total_ms > policy.latency_target_ms
         self.counts["over_max_cost"] += cost_usd > policy.max_cost_usd

@@ -1,10 +1,12 @@
-"""The router: answers requests by the active version of its policy, which it follows through `client` alone.
+"""The router: answers requests by the versions served of its policy, which it follows through `client` alone.
 
     python -m cogorch_dagster.lab.router --service http://127.0.0.1:8710 --policy router-core \\
         --arm digits-linear=http://127.0.0.1:9001 --state .cogorch/lab/router
 
 `POST /v1/classify` answers or fails; `POST /feedback` says whether an answer was right; `GET /status` says which
 version is in force since when. A request keeps the version it began with, so that a switch of versions fails none.
+While a version ramps, each request is drawn for it or for the active one (`splitting`), by its `unit_key` if it has
+one.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import os
 import random
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,21 +25,23 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from cogorch_dagster.client import ObservationClient, PolicyDocument, PolicyFollower
+from cogorch_dagster.client import CanaryDocument, ObservationClient, PolicyDocument, PolicyFollower
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.lab import process
 from cogorch_dagster.lab.dispatch import Dispatcher
 from cogorch_dagster.lab.routing import RouterPolicy
 from cogorch_dagster.lab.server import Question
+from cogorch_dagster.lab.splitting import Split
 
 INGEST_TOKEN = "COGORCH_LAB_INGEST_TOKEN"  # noqa: S105  # the variables' names
 READ_TOKEN = "COGORCH_LAB_READ_TOKEN"  # noqa: S105
 
 
 class RoutedQuestion(Question):
-    """One image and on whose behalf it is asked."""
+    """One image, on whose behalf it is asked, and what must keep its version while a canary lasts."""
 
     tenant: Annotated[str | None, Field(max_length=200, min_length=1)] = None
+    unit_key: Annotated[str | None, Field(max_length=512, min_length=1)] = None
 
 
 class Judgement(BaseModel):
@@ -49,29 +54,55 @@ class Judgement(BaseModel):
 
 
 class PolicyInForce:
-    """The version that new requests are routed by; replaced as one reference from the follower's thread.
+    """The versions that new requests are routed by; replaced as one reference from the follower's thread.
 
-    A document that this router cannot follow leaves the last good one in force and becomes the `problem`.
+    A document that this router cannot follow leaves the last good one in force and becomes the `problem`. A canary that
+    it cannot follow is one too, and gets no traffic.
     """
 
     def __init__(self, arms: frozenset[str]) -> None:
         self._arms = arms
-        self.policy: RouterPolicy | None = None
+        self._served: Split | None = None
         self.applied_at_ms: float | None = None
         self.activated_at: str | None = None
         self.problem: str | None = None
+        self.believes_canary: Callable[[], bool] = lambda: True
+
+    @property
+    def policy(self) -> RouterPolicy | None:
+        """The active version."""
+        return self._served.active if self._served else None
+
+    @property
+    def split(self) -> Split | None:
+        """The versions to route by now: without the canary once its lease has run out."""
+        served = self._served
+        if served is None or served.canary is None or self.believes_canary():
+            return served
+        return Split(served.active)
 
     def apply(self, document: PolicyDocument) -> None:
+        self.problem = None
+        active = self._read(document, document)
+        canary = None
+        if document.canary is not None:
+            try:
+                canary = self._read(document, document.canary)
+            except InvalidInput:
+                self._served = Split(active)
+                raise
+        before = self.policy
+        self._served = Split.of(active, canary, document.canary.share) if document.canary and canary else Split(active)
+        if before is None or before.version != active.version or self.activated_at is None:
+            self.applied_at_ms = time.time() * 1e3
+        self.activated_at = document.activated_at.isoformat()
+
+    def _read(self, document: PolicyDocument, of: PolicyDocument | CanaryDocument) -> RouterPolicy:
         try:
-            policy = RouterPolicy.read(
-                document.policy_id, document.version, document.digest, document.params, self._arms
-            )
+            return RouterPolicy.read(document.policy_id, of.version, of.digest, of.params, self._arms)
         except InvalidInput as error:
             self.problem = str(error)
             raise
-        self.policy, self.applied_at_ms = policy, time.time() * 1e3
-        self.activated_at = document.activated_at.isoformat()
-        self.problem = None
 
 
 def create_app(dispatcher: Dispatcher, in_force: PolicyInForce, observations: ObservationClient) -> FastAPI:
@@ -80,10 +111,10 @@ def create_app(dispatcher: Dispatcher, in_force: PolicyInForce, observations: Ob
 
     @app.post("/v1/classify")
     async def classify(question: RoutedQuestion) -> Response:
-        policy = in_force.policy
-        if policy is None:
+        split = in_force.split
+        if split is None:
             return JSONResponse({"error": "no policy was received yet"}, status_code=503)
-        routed = await dispatcher.route(policy, question.pixels, question.tenant)
+        routed = await dispatcher.route(split, question.pixels, question.tenant, question.unit_key)
         answer: dict[str, Any] = {
             "request_id": routed.decision_id,
             "policy_version": routed.policy_version,
@@ -103,7 +134,8 @@ def create_app(dispatcher: Dispatcher, in_force: PolicyInForce, observations: Ob
 
     @app.get("/status")
     async def status() -> Response:
-        policy = in_force.policy
+        policy, split = in_force.policy, in_force.split
+        canary = split.canary if split else None
         state: dict[str, Any] = {
             "policy_id": policy.policy_id if policy else None,
             "version": policy.version if policy else None,
@@ -111,6 +143,7 @@ def create_app(dispatcher: Dispatcher, in_force: PolicyInForce, observations: Ob
             "weights": dict(policy.weights) if policy else None,
             "activated_at": in_force.activated_at,
             "applied_at_ms": in_force.applied_at_ms,
+            "canary": {"version": canary.version, "share": split.share} if split and canary else None,
             "problem": in_force.problem,
             "cooling": sorted(dispatcher.cooldowns.cooling(time.monotonic())),
             "counters": dict(sorted(dispatcher.counts.items())),
@@ -143,6 +176,7 @@ async def serve(chosen: argparse.Namespace) -> None:
         chosen.state / "policy.json",
         on_change=in_force.apply,
     )
+    in_force.believes_canary = lambda: follower.canary is not None
     # The policy's timeout is the only bound on a call; a pool that made requests wait would hide in their latency.
     unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=64)
     try:

@@ -147,6 +147,20 @@ def depth(connection: sa.Connection) -> int:
     return int(connection.execute(sa.text(query)).scalar_one())
 
 
+def parsed(payloads: Sequence[str], received: Sequence[int]) -> pa.Table:
+    """Rows of the inbox in the columns of the lake; `received` are the times of receipt, microseconds since 1970."""
+    if not payloads:
+        return OBSERVATION_SCHEMA.empty_table()
+    table = pa_json.read_json(
+        pa.BufferReader("\n".join(payloads).encode()),
+        read_options=pa_json.ReadOptions(block_size=16 * 1024 * 1024, use_threads=False),
+        parse_options=pa_json.ParseOptions(explicit_schema=OBSERVATION_SCHEMA, unexpected_field_behavior="error"),
+    )
+    column = table.schema.get_field_index("ingested_at")
+    times = pa.array(received, type=pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+    return table.set_column(column, OBSERVATION_SCHEMA.field("ingested_at"), times)
+
+
 def _payload(row: Observation) -> dict[str, Any]:
     return {name: value for name, value in row.__dict__.items() if value is not None}
 
@@ -155,14 +169,7 @@ def _drain_observations(connection: sa.Connection, settings: Settings, max_rows:
     seqs, payloads, received = _take_waiting(connection, max_rows)
     if not seqs:
         return _NOTHING
-    table = pa_json.read_json(
-        pa.BufferReader("\n".join(payloads).encode()),
-        read_options=pa_json.ReadOptions(block_size=16 * 1024 * 1024, use_threads=False),
-        parse_options=pa_json.ParseOptions(explicit_schema=OBSERVATION_SCHEMA, unexpected_field_behavior="error"),
-    )
-    column = table.schema.get_field_index("ingested_at")
-    times = pa.array(received, type=pa.int64()).cast(pa.timestamp("us", tz="UTC"))
-    table = table.set_column(column, OBSERVATION_SCHEMA.field("ingested_at"), times)
+    table = parsed(payloads, received)
     kept = _first_hours(pc.floor_temporal(table["occurred_at"], unit="hour").to_pylist())
     stored = store_observations(connection, settings, table.take(pa.array(kept)))
     _delete(connection, "inbox_observations", [seqs[row] for row in kept])

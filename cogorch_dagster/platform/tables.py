@@ -42,6 +42,7 @@ policy_versions = sa.Table(
         name="policy_versions_status",
     ),
     sa.Index("policy_versions_one_active", "policy_id", unique=True, postgresql_where=sa.text("status = 'active'")),
+    sa.Index("policy_versions_one_canary", "policy_id", unique=True, postgresql_where=sa.text("status = 'canary'")),
 )
 
 decisions = sa.Table(
@@ -63,7 +64,7 @@ decisions = sa.Table(
         ["policy_versions.policy_id", "policy_versions.version"],
         name="decisions_of_version",
     ),
-    sa.CheckConstraint("action IN ('approve', 'reject', 'rollback')", name="decisions_action"),
+    sa.CheckConstraint("action IN ('approve', 'reject', 'rollback', 'abort')", name="decisions_action"),
     # At most one decision of a policy waits: whatever is activated next is never a matter of which job runs first.
     sa.Index(
         "decisions_one_waiting",
@@ -72,6 +73,41 @@ decisions = sa.Table(
         postgresql_where=sa.text("claimed_at IS NULL AND superseded_at IS NULL AND action <> 'reject'"),
     ),
     sa.Index("decisions_version", "policy_id", "version", "decided_at"),
+)
+
+# One row for each ramp: which version takes over traffic from which, how far it is, and how it ended.
+# A trigger looks for its decision; a foreign key would have TRUNCATE fail with another error than the one of its guard.
+canary_ramps = sa.Table(
+    "canary_ramps",
+    metadata,
+    sa.Column("decision_id", sa.Uuid, primary_key=True),
+    sa.Column("policy_id", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("control", sa.Text, nullable=False),
+    sa.Column("plan_ref", sa.Text, nullable=False),
+    sa.Column("plan", JSONB, nullable=False),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("share", sa.Float(53), nullable=False),
+    sa.Column("started_at", _timestamp, nullable=False),
+    sa.Column("step_started_at", _timestamp, nullable=False),
+    sa.Column("changed_at", _timestamp, nullable=False),
+    sa.Column("judged_at", _timestamp),
+    sa.Column("verdict", JSONB),
+    sa.Column("ended_at", _timestamp),
+    sa.Column("outcome", sa.Text),
+    sa.Column("reason", sa.Text),
+    sa.ForeignKeyConstraint(
+        ["policy_id", "version"],
+        ["policy_versions.policy_id", "policy_versions.version"],
+        name="canary_ramps_of_version",
+    ),
+    sa.CheckConstraint("share > 0 AND share < 1", name="canary_ramps_share"),
+    sa.CheckConstraint(
+        "(ended_at IS NULL AND outcome IS NULL) OR (ended_at IS NOT NULL AND outcome IN ('activated', 'rolled_back'))",
+        name="canary_ramps_outcome",
+    ),
+    sa.Index("canary_ramps_one_open", "policy_id", unique=True, postgresql_where=sa.text("ended_at IS NULL")),
+    sa.Index("canary_ramps_policy", "policy_id", "started_at"),
 )
 
 audit_log = sa.Table(
@@ -151,4 +187,28 @@ lake_hours = sa.Table(
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("input_digest", sa.Text),
     sa.Column("committed_at", _timestamp, nullable=False, server_default=_now),
+)
+
+drift_findings = sa.Table(
+    "drift_findings",
+    metadata,
+    sa.Column("finding_id", sa.Uuid, primary_key=True),
+    sa.Column("sort", sa.Text, nullable=False),
+    sa.Column("component", sa.Text, nullable=False),
+    sa.Column("metric", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("began_at", _timestamp, nullable=False),
+    sa.Column("known_at", _timestamp, nullable=False),
+    sa.Column("found_at", _timestamp, nullable=False, server_default=_now),
+    sa.Column("ended_at", _timestamp),
+    sa.Column("closed_by", sa.Text),
+    sa.Column("close_reason", sa.Text),
+    sa.Column("before", sa.Float(53)),
+    sa.Column("after", sa.Float(53)),
+    sa.Column("size", sa.Float(53), nullable=False),
+    sa.Column("details", JSONB, nullable=False),
+    sa.CheckConstraint("sort IN ('incident', 'regime')", name="drift_findings_sort"),
+    sa.CheckConstraint("(ended_at IS NULL) = (closed_by IS NULL)", name="drift_findings_closed"),
+    sa.Index("drift_findings_open", "component", postgresql_where=sa.text("ended_at IS NULL")),
+    sa.Index("drift_findings_component", "component", "began_at"),
 )

@@ -4,19 +4,25 @@ One transaction claims a decision by compare-and-set, ends the version in force,
 the audit log and notifies the fleet. The table is the authority: whatever called this, it verifies again. Below it
 lie a unique index (one active version per policy) and a trigger (no activation without a decision claimed in the same
 transaction), for whoever goes around this module.
+
+A policy that a canary document applies to does not switch at once: its decision is claimed in the same way, and begins
+a ramp (`canary`) at whose end the version comes into force.
 """
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.tables import decisions
-from cogorch_dagster.policies import audit, flags, store
+from cogorch_dagster.policies import audit, findings, flags, ramps, store
 from cogorch_dagster.policies.decisions import Decision, decision, decisions_of, require_digest
 from cogorch_dagster.policies.document import check_text, parse_ref
+from cogorch_dagster.policies.guards import checks as guards
 from cogorch_dagster.policies.store import PolicyVersion
 
 # Payload: the policy id. Listeners read the version themselves: a notification may be lost, a row is not.
@@ -25,13 +31,17 @@ CHANNEL = "cogorch_policy"
 
 @dataclass(frozen=True)
 class Activation:
-    """What came into force; `previous` is the version that it replaced, None for the first."""
+    """What came into force, or began to; `previous` is the version that it replaces, None for the first.
+
+    `share` is the share of the traffic: below 1 a canary began at `activated_at`, and `previous` is still active.
+    """
 
     policy_id: str
     version: str
     previous: str | None
     activated_at: datetime
     decision_id: uuid.UUID
+    share: float = 1.0
 
 
 def activate(connection: sa.Connection, target: uuid.UUID | str, actor: str) -> Activation:
@@ -48,7 +58,10 @@ def activate(connection: sa.Connection, target: uuid.UUID | str, actor: str) -> 
         InvalidInput: the target is neither an id nor a reference.
         Refused: `unknown_decision`, `unknown_policy`, `unknown_version`, `not_approved` (no decision on it),
             `rejected`, `already_claimed`, `superseded` (a later decision), `learning_disabled` (not for a rollback),
-            `digest_mismatch`, `stale_parent`, `activation_conflict` (someone activated by other means meanwhile).
+            `digest_mismatch`, `stale_parent`, `canary_running` (another version ramps; not for a rollback),
+            `incident_open` (of the policy's component; not for a rollback),
+            `guard_violated` and `guard_failed` (not for a rollback: that a rule objects is only recorded),
+            `activation_conflict` (someone activated by other means meanwhile).
     """
     actor = check_text("actor", actor)
     claim = _locked_decision(connection, target)
@@ -58,21 +71,97 @@ def activate(connection: sa.Connection, target: uuid.UUID | str, actor: str) -> 
     chosen = store.version(connection, claim.policy_id, claim.version)
     current = store.active(connection, claim.policy_id)
     _require_activatable(claim, chosen, current)
+    if claim.action == "approve":
+        findings.require_no_incident(connection, f"activating {claim.ref}", chosen.component)
+        guards.require(connection, "activate", chosen, current, actor=actor)
+    ramp = ramps.running(connection, claim.policy_id)
+    if ramp is not None and claim.action == "approve":
+        raise Refused(
+            "canary_running",
+            f"activating {claim.ref} is refused: {ramp.ref} has {ramp.share:.0%} of the traffic; wait for the end of "
+            f"its ramp, or `cogorch canary abort {claim.policy_id}`",
+        )
+    # The first version has nothing to be compared with, and a rollback is for safety: both take effect at once.
+    compared = claim.action == "approve" and current is not None
+    plan = ramps.plan_for(connection, claim.policy_id) if compared else None
     try:
         with connection.begin_nested():
             _claim(connection, claim, actor)
-            _replace(connection, claim, chosen, current, actor)
+            if plan is not None and current is not None:
+                begun = _begin(connection, claim, chosen, current, plan, actor)
+            else:
+                if ramp is not None:
+                    stop(connection, ramp, actor, f"{chosen.ref} was decided meanwhile", {})
+                replace(connection, claim, chosen, current, actor)
     except sa.exc.IntegrityError as error:
         raise Refused(
             "activation_conflict", f"{chosen.ref} is refused: {str(error.orig).splitlines()[0]}. Nothing was changed."
         ) from error
-    connection.execute(sa.select(sa.func.pg_notify(CHANNEL, claim.policy_id)))
-    done = store.version(connection, claim.policy_id, claim.version)
+    notify(connection, claim.policy_id)
+    previous = current.version if current else None
+    if plan is not None:
+        return Activation(
+            chosen.policy_id, chosen.version, previous, begun.started_at, claim.decision_id, share=begun.share
+        )
+    return activated(connection, chosen, previous, claim.decision_id)
+
+
+def activated(
+    connection: sa.Connection, version: PolicyVersion, previous: str | None, decision_id: uuid.UUID
+) -> Activation:
+    """The activation that this transaction has just made."""
+    done = store.version(connection, version.policy_id, version.version)
     if done.activated_at is None:
         raise RuntimeError(f"{done.ref} has no time of activation")
-    return Activation(
-        done.policy_id, done.version, current.version if current else None, done.activated_at, claim.decision_id
-    )
+    return Activation(done.policy_id, done.version, previous, done.activated_at, decision_id)
+
+
+def notify(connection: sa.Connection, policy_id: str) -> None:
+    """Tell the followers, once the transaction commits, that what is served of a policy has changed."""
+    connection.execute(sa.select(sa.func.pg_notify(CHANNEL, policy_id)))
+
+
+def stop(
+    connection: sa.Connection, ramp: ramps.Ramp, actor: str, reason: str, evidence: Mapping[str, Any]
+) -> ramps.Ramp:
+    """End a ramp without activating its version, which is rolled back; the caller holds the lock and notifies."""
+    version = store.version(connection, ramp.policy_id, ramp.version)
+    ended = ramps.set_outcome(connection, ramp, "rolled_back", reason, evidence or None)
+    store.set_status(connection, version, "rolled_back")
+    payload = {
+        "decision_id": str(ramp.decision_id),
+        "digest": version.digest,
+        "stays_active": ramp.control,
+        "share": ramp.share,
+        "step": ramp.step,
+        "step_started_at": ramp.step_started_at.isoformat(),
+        "reason": reason,
+        "evidence": dict(evidence),
+    }
+    audit.append(connection, actor, "canary.rolled_back", ramp.ref, payload)
+    return ended
+
+
+def _begin(
+    connection: sa.Connection,
+    claim: Decision,
+    chosen: PolicyVersion,
+    current: PolicyVersion,
+    plan: ramps.Plan,
+    actor: str,
+) -> ramps.Ramp:
+    ramp = ramps.insert(connection, claim.decision_id, chosen, current.version, plan)
+    store.set_status(connection, chosen, "canary")
+    payload = {
+        "decision_id": str(claim.decision_id),
+        "digest": chosen.digest,
+        "control": current.version,
+        "plan": plan.ref,
+        "share": ramp.share,
+        "stages": list(plan.params.stages),
+    }
+    audit.append(connection, actor, "canary.began", chosen.ref, payload)
+    return ramp
 
 
 def _locked_decision(connection: sa.Connection, target: uuid.UUID | str) -> Decision:
@@ -110,7 +199,8 @@ def _require_claimable(claim: Decision) -> None:
 
 def _require_activatable(claim: Decision, chosen: PolicyVersion, current: PolicyVersion | None) -> None:
     possible = ("approved",) if claim.action == "approve" else ("archived", "rolled_back")
-    if chosen.status not in possible:
+    never_proved = claim.action == "rollback" and chosen.activated_at is None
+    if chosen.status not in possible or never_proved:
         raise Refused(
             "not_approved", f"{chosen.ref} is {chosen.status}, not {' or '.join(possible)}: decide on it again"
         )
@@ -135,9 +225,19 @@ def _claim(connection: sa.Connection, claim: Decision, actor: str) -> None:
         raise Refused("already_claimed", f"decision {claim.decision_id} on {claim.ref} was used at this very moment")
 
 
-def _replace(
-    connection: sa.Connection, claim: Decision, chosen: PolicyVersion, current: PolicyVersion | None, actor: str
+def replace(
+    connection: sa.Connection,
+    claim: Decision,
+    chosen: PolicyVersion,
+    current: PolicyVersion | None,
+    actor: str,
+    evidence: Mapping[str, Any] | None = None,
 ) -> None:
+    """Put the decided version in the place of the present one; the caller holds the lock and has checked both.
+
+    Args:
+        evidence: of the ramp that the version has completed, for the audit log.
+    """
     if current is not None:
         ending: store.Status = "archived" if claim.action == "approve" else "rolled_back"
         store.set_status(connection, current, ending)
@@ -148,8 +248,22 @@ def _replace(
         "action": claim.action,
         "digest": chosen.digest,
         "previous": current.version if current else None,
+        **({"canary": dict(evidence)} if evidence else {}),
     }
     audit.append(connection, actor, "version.activated", chosen.ref, payload)
+    if claim.action == "rollback":
+        _record_objections(connection, chosen, current, actor)
     drafts = store.versions(connection, claim.policy_id, "draft")
     stale = [each for each in drafts if each.parent != chosen.version]
     store.expire(connection, stale, actor=actor, why=f"{chosen.ref} came into force; proposed against another version")
+
+
+def _record_objections(
+    connection: sa.Connection, chosen: PolicyVersion, current: PolicyVersion | None, actor: str
+) -> None:
+    """What the rules in force say of a version that was rolled back to: safety goes first, but it is not hidden."""
+    found = guards.findings(connection, "rollback", chosen, current, actor=actor)
+    objections = [{"guard": each.guard, "messages": each.messages, "failure": each.failure} for each in found]
+    wrong = [shown for each, shown in zip(found, objections, strict=True) if not each.holds]
+    if wrong:
+        audit.append(connection, actor, "guard.overridden", chosen.ref, {"by": "rollback", "rules": wrong})

@@ -1,6 +1,7 @@
-"""Decisions: who approves, rejects or rolls back which version, by its digest, and why.
+"""Decisions: who approves, rejects, rolls back or aborts which version, by its digest, and why.
 
-At most one decision of a policy waits for its activation. A new one supersedes it, so the latest word counts.
+At most one decision of a policy waits for its activation. A new one supersedes it, so the latest word counts. To abort
+a canary is to decide against it; that takes effect where it is made (`canary.abort`) and waits for nothing.
 """
 
 import uuid
@@ -14,9 +15,10 @@ from cogorch_dagster.errors import Refused
 from cogorch_dagster.platform.tables import decisions
 from cogorch_dagster.policies import audit, flags, store
 from cogorch_dagster.policies.document import check_text
+from cogorch_dagster.policies.guards import checks as guards
 from cogorch_dagster.policies.store import PolicyVersion
 
-Action = Literal["approve", "reject", "rollback"]
+Action = Literal["approve", "reject", "rollback", "abort"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Decision:
     @property
     def waits(self) -> bool:
         """Whether an activation may still claim it."""
-        return self.action != "reject" and self.claimed_at is None and self.superseded_at is None
+        return self.action not in ("reject", "abort") and self.claimed_at is None and self.superseded_at is None
 
 
 def approve(
@@ -57,14 +59,17 @@ def approve(
     Raises:
         InvalidInput: no actor or no reason.
         Refused: `unknown_policy`, `unknown_version`, `digest_mismatch`, `stale_parent`, `already_approved`,
-            `already_active`, `rejected`, `expired`, `not_a_draft` (was active before: roll back to it).
+            `already_active`, `rejected`, `expired`, `not_a_draft` (was active before: roll back to it),
+            `guard_violated`, `guard_failed`.
     """
     store.lock_policy(connection, policy_id)
     target = store.version(connection, policy_id, version)
     if target.status != "draft":
         _refuse_approval(target)
     require_digest(target, digest)
-    store.require_parent_active(f"approving {target.ref}", target.parent, store.active(connection, policy_id))
+    current = store.active(connection, policy_id)
+    store.require_parent_active(f"approving {target.ref}", target.parent, current)
+    guards.require(connection, "approve", target, current, actor=actor)
     decision = _decide(connection, target, "approve", actor, reason)
     store.set_status(connection, target, "approved")
     return decision
@@ -109,12 +114,18 @@ def rollback(
         raise Refused(
             "already_active", f"{target.ref} is the active version already; name the earlier one to return to"
         )
-    if target.status not in ("archived", "rolled_back"):
+    if target.status not in ("archived", "rolled_back") or target.activated_at is None:
+        # A version that failed as a canary has never proved itself: proposed again, it ramps again.
         raise Refused(
             "never_active", f"{target.ref} is {target.status} and was never active; roll back to an archived version"
         )
     require_digest(target, digest)
     return _decide(connection, target, "rollback", actor, reason)
+
+
+def record_abort(connection: sa.Connection, target: PolicyVersion, actor: str, reason: str) -> Decision:
+    """Record that a canary is ended; the caller, who holds the policy's lock, ends it in the same transaction."""
+    return _decide(connection, target, "abort", actor, reason)
 
 
 def apply_mode(connection: sa.Connection, policy_id: str, version: str) -> Decision | None:
@@ -188,11 +199,16 @@ def _decide(connection: sa.Connection, target: PolicyVersion, action: Action, ac
             actor=actor,
             reason=reason,
             decided_at=sa.func.clock_timestamp(),
+            claimed_at=sa.func.now() if action == "abort" else None,
+            claimed_by=actor if action == "abort" else None,
         )
     )
-    event = {"approve": "version.approved", "reject": "version.rejected", "rollback": "version.rollback_decided"}[
-        action
-    ]
+    event = {
+        "approve": "version.approved",
+        "reject": "version.rejected",
+        "rollback": "version.rollback_decided",
+        "abort": "version.abort_decided",
+    }[action]
     payload = {"decision_id": str(decision_id), "digest": target.digest, "reason": reason}
     audit.append(connection, actor, event, target.ref, payload)
     return decision(connection, decision_id)
@@ -201,7 +217,7 @@ def _decide(connection: sa.Connection, target: PolicyVersion, action: Action, ac
 def _supersede(connection: sa.Connection, target: PolicyVersion, action: Action, actor: str, why: str) -> None:
     """Void the waiting decision that the new one contradicts; the version it had approved expires."""
     for old in waiting(connection, target.policy_id):
-        if action == "reject" and old.version != target.version:
+        if action in ("reject", "abort") and old.version != target.version:
             continue
         connection.execute(
             sa.update(decisions)
@@ -218,7 +234,10 @@ def _supersede(connection: sa.Connection, target: PolicyVersion, action: Action,
 def _refuse_approval(target: PolicyVersion) -> NoReturn:
     reason, remedy = {
         "approved": ("already_approved", "it waits for its activation"),
-        "canary": ("already_approved", "it is being tried on a share of the traffic"),
+        "canary": (
+            "already_approved",
+            "it is being tried on a share of the traffic; end that with `cogorch canary abort`",
+        ),
         "active": ("already_active", "nothing is left to decide"),
         "rejected": ("rejected", "propose again"),
         "expired": ("expired", "propose again"),

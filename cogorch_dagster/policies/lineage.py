@@ -119,10 +119,11 @@ def _document_problems(of: PolicyVersion, records: tuple[AuditRecord, ...]) -> l
 
 def _decision_problems(of: PolicyVersion, made: tuple[Decision, ...], records: tuple[AuditRecord, ...]) -> list[str]:
     problems = []
-    claimed = [each for each in made if each.claimed_at is not None and each.action != "reject"]
+    claimed = [each for each in made if each.claimed_at is not None and each.action not in ("reject", "abort")]
     if of.status == "active" and not any(each.digest == of.digest for each in claimed):
         problems.append("the version is active without a used decision on its digest")
-    activations = {each.payload.get("decision_id") for each in records if each.event == "version.activated"}
+    used = ("version.activated", "canary.began")
+    activations = {each.payload.get("decision_id") for each in records if each.event in used}
     problems.extend(
         f"decision {each.decision_id} was used without a record of the activation"
         for each in claimed

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.policies import kinds
 from cogorch_dagster.policies.document import as_document
+from cogorch_dagster.policies.guards.rego_file import guard_from_rego
 
 MAX_BYTES = 1_000_000
 
@@ -18,12 +19,15 @@ _Place = tuple[str | int, ...]
 def params_from_file(path: Path, kind: str) -> dict[str, Any]:
     """Read, validate and complete the parameters of a kind, as `store.propose_version` takes them.
 
-    The file holds the parameters themselves, or the form of the seeds: them under the key `params`, with `kind`.
+    The file holds the parameters themselves, or the form of the seeds: them under the key `params`, with `kind`. For
+    kind `guard` it may be Rego, `.rego`; see `guards.rego_file`.
 
     Raises:
         InvalidInput: not readable, larger than 1 MB, not YAML or JSON, a key given twice, or parameters that the
             kind refuses; one line `file:line: problem` for each problem.
     """
+    if kind == "guard" and path.suffix.lower() == ".rego":
+        return guard_from_rego(path)
     document, lines = _load(path)
     prefix: _Place = ()
     if isinstance(document.get("params"), dict):

@@ -26,6 +26,7 @@ from cogorch_dagster.policies.document import (
     next_version,
     version_key,
 )
+from cogorch_dagster.policies.guards import checks as guards
 
 Mode = Literal["manual", "autonomous_threshold", "autonomous_all"]
 Status = Literal["draft", "approved", "canary", "active", "archived", "rejected", "expired", "rolled_back"]
@@ -168,7 +169,8 @@ def propose_version(
     Raises:
         InvalidInput: the params or the evidence are not valid.
         Refused: `unknown_policy`, `unknown_version` (parent), `stale_parent` (another version is active by now),
-            `no_change` (equal to the active version), `learning_disabled` (people's proposals included).
+            `no_change` (equal to the active version), `learning_disabled` (people's proposals included),
+            `guard_violated`, `guard_failed`.
     """
     actor = check_text("actor", actor)
     owner = lock_policy(connection, policy_id)
@@ -185,9 +187,11 @@ def propose_version(
     parent = current.version if current else None
     existing = versions(connection, policy_id)
     drafts = [each for each in existing if each.status == "draft"]
+    number = next_version((each.version for each in existing), bump)
+    candidate = guards.Candidate(policy_id, owner.kind, owner.component, number, document)
+    guards.require(connection, "propose", candidate, current, actor=actor)
     if drafts and (drafts[-1].digest, drafts[-1].parent, drafts[-1].evidence) == (new_digest, parent, proof):
         return drafts[-1]
-    number = next_version((each.version for each in existing), bump)
     expire(connection, drafts, actor=actor, why=f"{policy_id}@{number} was proposed")
     connection.execute(
         sa.insert(policy_versions).values(

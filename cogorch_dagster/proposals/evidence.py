@@ -3,17 +3,20 @@
 Stored with the version; approval by rule reads `ci95`, lineage reads `reward`, `hours` and `sources`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from cogorch_dagster.evaluation.decisions import Decisions
+from cogorch_dagster.evaluation.document import estimators_document, slices_document
 from cogorch_dagster.evaluation.estimators import Estimate
 from cogorch_dagster.evaluation.improvement import Improvement
 from cogorch_dagster.evaluation.patterns import Floats, Patterns
+from cogorch_dagster.evaluation.report import Report
 from cogorch_dagster.policies.store import PolicyVersion
+from cogorch_dagster.proposals.slices import TenantChoice
 
 
 def evidence_document(
@@ -25,6 +28,8 @@ def evidence_document(
     dr: Improvement,
     snips: Improvement,
     candidate: Estimate,
+    report: Report,
+    tenants: Sequence[TenantChoice],
     limits: Mapping[str, float],
     seed: int,
     inputs: str,
@@ -36,6 +41,8 @@ def evidence_document(
         patterns: the half of the decisions that did not choose the weights.
         weights: each arm's weight before and after.
         candidate: the candidate's doubly robust estimate, for effective sample size and largest weight.
+        report: every estimator and every slice, against the active version, on the same half.
+        tenants: weights tried for single tenants.
         inputs: digest of everything that went in: the same inputs give the same proposal.
     """
     measured = decisions.of_version(active.version)
@@ -59,6 +66,9 @@ def evidence_document(
         "effective_sample_size": candidate.effective_sample_size,
         "largest_weight": candidate.largest_weight,
         "overlap": overlap(patterns, weights),
+        "estimators": estimators_document(report.overall),
+        "slices": slices_document(report),
+        "tenants": [_tenant(each, patterns) for each in tenants],
         "feedback": {
             "delay_s": decisions.feedback.delay_s,
             "successes": decisions.feedback.successes,
@@ -90,14 +100,22 @@ def overlap(patterns: Patterns, weights: Mapping[str, tuple[float, float]]) -> d
     }
 
 
-def weights_of(params: Mapping[str, Any]) -> dict[str, float]:
-    """`modelWeights` of a router's parameters as plain numbers."""
-    return {str(arm): float(weight) for arm, weight in params["modelWeights"].items()}
-
-
 def by_arm(patterns: Patterns, weights: Floats, arms: Mapping[str, float]) -> dict[str, float]:
     """A vector over the patterns' arms as a document over `arms`."""
     return {arm: float(np.round(weights[patterns.arms.index(arm)], 12)) for arm in arms}
+
+
+def _tenant(choice: TenantChoice, patterns: Patterns) -> dict[str, Any]:
+    return {
+        "tenant": choice.tenant,
+        "weights": dict(zip(patterns.arms, choice.weights.tolist(), strict=True)),
+        "gain": choice.gain,
+        "interval": list(choice.interval),
+        "p": choice.p,
+        "decisions": choice.decisions,
+        "effective_sample_size": choice.effective_sample_size,
+        "used": choice.used,
+    }
 
 
 def _estimator(found: Improvement) -> dict[str, Any]:

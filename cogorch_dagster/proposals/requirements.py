@@ -4,56 +4,16 @@ Each refusal has a stable reason and a sentence with the value, the bound and wh
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from cogorch_dagster.errors import InvalidInput, Refused
+from cogorch_dagster.errors import Refused
 from cogorch_dagster.evaluation.decisions import Decisions
 from cogorch_dagster.evaluation.estimators import Estimate
 from cogorch_dagster.evaluation.improvement import Improvement
 from cogorch_dagster.evaluation.patterns import Patterns
 from cogorch_dagster.policies.store import PolicyVersion
 from cogorch_dagster.proposals.evidence import overlap
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How far a proposal may go and what it must show.
-
-    Attributes:
-        step_limit: largest change of one weight, in (0, 1].
-        floor: exploration: no arm in use is taken below this weight, so that every arm can still be learnt about.
-        minimum_gain: the lower 95 % bounds of the improvement, by both estimators, must reach this; units of reward.
-        minimum_decisions: usable decisions in the period, both halves together.
-        minimum_ess: effective sample size of the candidate on either half.
-        minimum_per_arm: logged attempts of every arm in use on either half.
-        minimum_active_share: share of the usable decisions that the active version made.
-        minimum_feedback: share of the successes that were judged, where the reward counts quality.
-    """
-
-    step_limit: float = 0.5
-    floor: float = 0.02
-    minimum_gain: float = 0.01
-    minimum_decisions: int = 200
-    minimum_ess: float = 50.0
-    minimum_per_arm: int = 5
-    minimum_active_share: float = 0.5
-    minimum_feedback: float = 0.5
-
-    def __post_init__(self) -> None:
-        bounds = {
-            "step_limit": (0.001, 1.0),
-            "floor": (0.0, 0.5),
-            "minimum_gain": (0.0, 1.0),
-            "minimum_decisions": (20, 10**9),
-            "minimum_ess": (10, 10**9),
-            "minimum_per_arm": (1, 10**9),
-            "minimum_active_share": (0.0, 1.0),
-            "minimum_feedback": (0.0, 1.0),
-        }
-        for name, (low, high) in bounds.items():
-            if not low <= getattr(self, name) <= high:
-                raise InvalidInput(f"{name} must be {low} to {high}, got {getattr(self, name)}")
+from cogorch_dagster.proposals.limits import Limits
 
 
 class Insufficient(Refused):
@@ -132,7 +92,8 @@ def require_support(found: Estimate, document: Mapping[str, Any], limits: Limits
 
 def require_gain(dr: Improvement, snips: Improvement, document: Mapping[str, Any], limits: Limits) -> None:
     """Raises `bound_below_minimum_gain` unless both lower bounds reach the minimum gain."""
-    if all(arm["weight_before"] == arm["weight_after"] for arm in document["overlap"].values()):
+    same = all(arm["weight_before"] == arm["weight_after"] for arm in document["overlap"].values())
+    if same and not any(tenant["used"] for tenant in document["tenants"]):
         _refuse(
             "bound_below_minimum_gain",
             f"no weights within {limits.step_limit:g} of the active ones have a better lower bound than those, so the "

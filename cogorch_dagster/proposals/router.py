@@ -7,22 +7,30 @@ that requests do not affect each other: an arm that slows down under more load i
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
+
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.evaluation.decisions import HALVES, Decisions, read_decisions
 from cogorch_dagster.evaluation.estimators import estimate
+from cogorch_dagster.evaluation.importance import importance
 from cogorch_dagster.evaluation.improvement import improvement
 from cogorch_dagster.evaluation.measurement import period
+from cogorch_dagster.evaluation.patterns import Floats, Patterns
+from cogorch_dagster.evaluation.report import evaluate
+from cogorch_dagster.evaluation.router import tenant_weights_of, weights_of
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies import decisions as policy_decisions
 from cogorch_dagster.policies import flags, store
 from cogorch_dagster.policies.store import PolicyVersion
-from cogorch_dagster.proposals import requirements
-from cogorch_dagster.proposals.evidence import by_arm, evidence_document, weights_of
-from cogorch_dagster.proposals.requirements import Insufficient, Limits
+from cogorch_dagster.proposals import requirements, settling, slices
+from cogorch_dagster.proposals.evidence import by_arm, evidence_document
+from cogorch_dagster.proposals.limits import Limits
+from cogorch_dagster.proposals.requirements import Insufficient
 from cogorch_dagster.proposals.search import Objective, Region, best_weights
 from cogorch_dagster.settings import Settings
 
@@ -67,7 +75,7 @@ def propose(
 
     A proposal is stored as a draft and its policy's mode is applied. The same inputs give the same draft, stored once.
     Nothing is stored with a refusal, whose reasons are: learning_disabled, no_active_policy, decision_waiting,
-    single_arm, rejected_before, too_few_decisions, unsettled, missing_feedback, missing_overlap,
+    single_arm, rejected_before, unjudged, too_few_decisions, unsettled, missing_feedback, missing_overlap,
     small_effective_sample, bound_below_minimum_gain, stale_parent, and those of `policies.store.propose_version`.
 
     Raises:
@@ -77,7 +85,16 @@ def propose(
     since, until = period(since, until)
     try:
         active = _ready(settings, policy_id)
-        found = read_decisions(settings, policy_id, since, until, seed=seed, feedback_delay=feedback_delay)
+        found = read_decisions(
+            settings,
+            policy_id,
+            since,
+            until,
+            seed=seed,
+            feedback_delay=feedback_delay,
+            tenants=tenant_weights_of(active.params),
+        )
+        settling.require_judged(settings, active, found)
         inputs = _inputs(active, found, limits, seed)
         if (draft := _same_draft(settings, active, inputs)) is not None:
             return draft
@@ -123,19 +140,28 @@ def _candidate(
     active: PolicyVersion, found: Decisions, limits: Limits, seed: int, inputs: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Parameters and evidence of the best candidate that the evidence supports."""
-    before = weights_of(active.params)
+    before, by_tenant = weights_of(active.params), tenant_weights_of(active.params)
     requirements.require_decisions(active, found, limits)
     halves = [found.patterns(half, list(before)) for half in range(HALVES)]
-    old = halves[0].weights(before)
     for half in halves:
         requirements.require_overlap(active, half, before, limits)
-    region = Region.around(old, limits.step_limit, limits.floor)
-    objective = Objective(halves[SEARCH_HALF], old, limits.minimum_ess)
-    new = best_weights(objective, region, seed=seed)
-    independent = halves[ESTIMATION_HALF]
+    search, independent = halves[SEARCH_HALF], halves[ESTIMATION_HALF]
+    old = search.weights(before)
+    new = _for_everybody(search, old, by_tenant, limits, seed)
+    # A tenant that has weights of its own keeps them unless better ones are found.
+    own = {tenant: search.weights(weights) for tenant, weights in by_tenant.items()}
+    names = {*search.tenants, *independent.tenants}
+    otherwise = {tenant: own.get(tenant, new) for tenant in names}
+    tried = slices.candidates(search, {tenant: own.get(tenant, old) for tenant in names}, otherwise, limits, seed)
+    choices = slices.confirmed(independent, tried, otherwise, limits)
+    own_after = own | {each.tenant: each.weights for each in choices if each.used}
+    new_table, old_table = (
+        np.array([table.get(tenant, everybody) for tenant in independent.tenants])
+        for everybody, table in ((new, own_after), (old, own))
+    )
     after = by_arm(independent, new, before)
-    estimated = estimate(independent, new, "dr")
-    dr, snips = (improvement(independent, new, old, name) for name in ("dr", "snips"))
+    estimated = estimate(independent, new_table, "dr")
+    dr, snips = (improvement(independent, new_table, old_table, name) for name in ("dr", "snips"))
     document = evidence_document(
         active=active,
         decisions=found,
@@ -144,6 +170,13 @@ def _candidate(
         dr=dr,
         snips=snips,
         candidate=estimated,
+        report=evaluate(
+            independent,
+            importance(independent, new_table[None]),
+            importance(independent, old_table[None]),
+            baseline_name=active.ref,
+        ),
+        tenants=choices,
         limits=asdict(limits),
         seed=seed,
         inputs=inputs,
@@ -151,7 +184,22 @@ def _candidate(
     )
     requirements.require_support(estimated, document, limits)
     requirements.require_gain(dr, snips, document, limits)
-    return {**active.params, "modelWeights": after}, document
+    params = {**active.params, "modelWeights": after}
+    if own_after:
+        params["tenantWeights"] = {
+            tenant: by_arm(independent, weights, before) for tenant, weights in sorted(own_after.items())
+        }
+    return params, document
+
+
+def _for_everybody(search: Patterns, old: Floats, by_tenant: Mapping[str, object], limits: Limits, seed: int) -> Floats:
+    """The best weights for the tenants that have none of their own."""
+    served = np.array([tenant not in by_tenant for tenant in search.tenants])
+    rows = np.flatnonzero(served[search.states.tenant[search.state[:, 0]]])
+    if not len(rows):
+        return old
+    region = Region.around(old, limits.step_limit, limits.floor)
+    return best_weights(Objective(search.rows(rows), old, limits.minimum_ess), region, seed=seed)
 
 
 def _store(

@@ -1,12 +1,14 @@
 """The application: its parts made from the settings and put together."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
 
+from cogorch_dagster.canary.watching import watch
 from cogorch_dagster.service import answers, health, ingest, policies
 from cogorch_dagster.service.authentication import Authenticator
 from cogorch_dagster.service.documents import read_active
@@ -34,10 +36,14 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(listen(settings, hub, metrics)), asyncio.create_task(poll(hub))]
+        ended = threading.Event()
+        judge = threading.Thread(target=watch, args=(settings, ended), name="canary", daemon=True)
+        judge.start()
         try:
             yield
         finally:
             hub.close()
+            ended.set()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from cogorch_dagster.observations import inbox
 from cogorch_dagster.platform.tables import policy_versions
+from cogorch_dagster.policies import ramps
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _ROWS = (1, 10, 50, 100, 200, 500, 1000, 2000, 5000)
@@ -51,6 +52,12 @@ class Metrics:
         self._active = Gauge(
             "cogorch_policy_active_info", "1 for the active version.", ["policy_id", "version"], registry=self.registry
         )
+        self._canary = Gauge(
+            "cogorch_policy_canary_share",
+            "Share of the traffic of the version that ramps.",
+            ["policy_id", "version"],
+            registry=self.registry,
+        )
         self._database_up = Gauge("cogorch_database_up", "1 while PostgreSQL answers.", registry=self.registry)
 
     def read_database(self, connection: sa.Connection) -> None:
@@ -62,6 +69,9 @@ class Metrics:
         )
         for row in connection.execute(active):
             self._active.labels(row.policy_id, row.version).set(1)
+        self._canary.clear()
+        for ramp in ramps.all_running(connection):
+            self._canary.labels(ramp.policy_id, ramp.version).set(ramp.share)
         self._database_up.set(1)
 
     def database_away(self) -> None:
@@ -69,6 +79,7 @@ class Metrics:
         self._database_up.set(0)
         self._depth.set(float("nan"))
         self._active.clear()
+        self._canary.clear()
 
     def exposition(self) -> bytes:
         return generate_latest(self.registry)

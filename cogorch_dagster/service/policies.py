@@ -32,8 +32,17 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
+class CanaryPolicy(BaseModel):
+    """A version that is tried on a share of the traffic; see `cogorch_dagster.client` for how to split it."""
+
+    version: str
+    digest: str
+    params: dict[str, Any]
+    share: float = Field(gt=0, lt=1)
+
+
 class ActivePolicy(BaseModel):
-    """The version in force."""
+    """The version in force, and the one that ramps beside it."""
 
     policy_id: str
     kind: str
@@ -41,6 +50,8 @@ class ActivePolicy(BaseModel):
     digest: str = Field(description="`sha256:` of the canonical JSON of `params`.")
     params: dict[str, Any]
     activated_at: datetime
+    revised_at: datetime = Field(description="When what is served last changed: an activation, or a step of a canary.")
+    canary: CanaryPolicy | None = None
 
 
 class Version(BaseModel):
@@ -108,7 +119,7 @@ def get_active(policy_id: str, request: Request, _: Reader) -> Response:
     responses={**_ERRORS, 200: {"content": {"text/event-stream": {}}, "description": "An endless stream of events."}},
 )
 async def follow(policy_id: str, request: Request, _: Reader) -> StreamingResponse:
-    """Server-sent events of a policy: the active version first, then every newly activated one. Scope `read`.
+    """Server-sent events of a policy: what is served first, then every change of it. Scope `read`.
 
     `event: policy`, `id` is the version, `data` the document of `/active`. Comments keep the connection alive.
     """

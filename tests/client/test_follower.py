@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cogorch_dagster.client import PolicyDocument, PolicyFollower
-from cogorch_dagster.client.follower import params_digest
+from cogorch_dagster.client.document import params_digest
 from cogorch_dagster.platform import database
 from cogorch_dagster.service import tokens
 from cogorch_dagster.settings import Settings

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cogorch_dagster.client.follower import params_digest
+from cogorch_dagster.client.document import params_digest
 from cogorch_dagster.client.identity import observation_id, with_identity
 from cogorch_dagster.client.sse import Event, read_events
 from cogorch_dagster.observations import identity

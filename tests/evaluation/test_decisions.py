@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.evaluation.decisions import Decisions, read_decisions
@@ -172,7 +173,7 @@ def test_measured_difference_of_two_versions(settings: Settings) -> None:
     gain, ci95 = difference(before, after)
     assert gain == pytest.approx(values[1].mean() - values[0].mean(), rel=1e-9)
     se = np.sqrt(values[0].var(ddof=1) / 400 + values[1].var(ddof=1) / 400)
-    assert ci95 == pytest.approx((gain - 1.959964 * se, gain + 1.959964 * se), rel=1e-6)
+    assert ci95 == pytest.approx((gain - t.ppf(0.975, 399) * se, gain + t.ppf(0.975, 399) * se), rel=1e-6)
     assert ci95[0] > 0
 
 
@@ -187,3 +188,37 @@ def test_difference_covers_the_true_difference() -> None:
         low, high = difference(before, after)[1]
         hits += low <= 0.03 <= high
     assert 930 <= hits <= 970
+
+
+def test_decisions_are_cut_by_tenant_and_by_a_key_of_the_context(settings: Settings) -> None:
+    install(settings)
+    generate(WEIGHTS, 300, seed=21, context='{"task": "digits", "n": 3}').store(settings)
+    patterns = read(settings, feedback_delay=timedelta(0), context_key="task").patterns()
+    sizes = {
+        slicing.name: {label: round(patterns.sums.n[rows].sum()) for label, rows in slicing.rows()}
+        for slicing in patterns.slicings
+    }
+    assert sizes == {
+        "tenant": {"tenant-a": 200, "tenant-b": 100},
+        "context.task": {"(none)": 150, "digits": 150},
+    }
+    with pytest.raises(InvalidInput, match="quotation"):
+        read(settings, context_key='task"')
+
+
+def test_named_tenants_are_told_apart_however_small(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cogorch_dagster.evaluation.decision_query.MOST_LABELS", 1)
+    install(settings)
+    generate(WEIGHTS, 90, seed=22).store(settings)
+    assert read(settings, feedback_delay=timedelta(0)).patterns().tenants == ("(others)", "tenant-a")
+    kept = read(settings, feedback_delay=timedelta(0), tenants=["tenant-b"]).patterns()
+    assert kept.tenants == ("tenant-a", "tenant-b")
+
+
+def test_an_arm_that_no_action_set_names_counts_as_available(settings: Settings) -> None:
+    """Weight on a new arm is not quietly shared out among the old ones: it never drew, so its mass is missing."""
+    install(settings)
+    generate(WEIGHTS, 200, seed=23).store(settings)
+    patterns = read(settings, feedback_delay=timedelta(0)).patterns(arms=["new"])
+    moved = patterns.weights({**{arm: weight / 2 for arm, weight in WEIGHTS.items()}, "new": 0.5})
+    assert estimate(patterns, moved, "ips").value < 0.7 * estimate(patterns, patterns.weights(WEIGHTS), "ips").value

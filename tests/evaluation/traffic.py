@@ -107,8 +107,15 @@ def generate(
     judged: float = 1.0,
     arms: Mapping[str, Arm] = ARMS,
     propensities: bool = True,
+    arms_of: Mapping[str, Mapping[str, Arm]] | None = None,
+    context: str | None = None,
 ) -> Traffic:
-    """Draw n decisions: up to three attempts, and about one request in ten finds an arm cooling down."""
+    """Draw n decisions: up to three attempts, and about one request in ten finds an arm cooling down.
+
+    Args:
+        arms_of: arms that behave otherwise for a tenant.
+        context: JSON that every second decision carries.
+    """
     rng = np.random.default_rng(seed)
     traffic = Traffic()
     for number in range(n):
@@ -120,7 +127,8 @@ def generate(
             share = np.array([weights[name] for name in names])
             share = share / share.sum()
             drawn = int(rng.choice(len(names), p=share))
-            arm = arms[names[drawn]]
+            tenant = "tenant-a" if number % 3 else "tenant-b"
+            arm = (arms_of or {}).get(tenant, arms)[names[drawn]]
             failed = rng.random() < arm.error
             duration = arm.latency * rng.lognormal(0, 0.3)
             rows.append(
@@ -136,7 +144,8 @@ def generate(
                     "action": names[drawn],
                     "propensity": float(share[drawn]) if propensities else None,
                     "action_set": list(names),
-                    "tenant": "tenant-a" if number % 3 else "tenant-b",
+                    "tenant": tenant,
+                    "context": context if number % 2 else None,
                     "outcome": "failure" if failed else "success",
                     "attempt": len(rows) + 1,
                     "duration_ms": duration,

@@ -95,3 +95,27 @@ def test_an_arm_rests_until_its_time_and_a_later_failure_never_shortens_it() -> 
 def test_a_document_that_cannot_be_followed_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         RouterPolicy.read("router-core", "1.0.1", "sha256:0", {**PARAMS, **change}, ARMS)
+
+
+def test_a_tenant_with_weights_of_its_own_is_drawn_for_by_them() -> None:
+    own = {"tenantWeights": {"acme": {"a": 0.1, "b": 0.9}}}
+    read = RouterPolicy.read("router-core", "1.0.0", "sha256:0", {**PARAMS, **own}, ARMS)
+    generator = random.Random(5)
+    drawn = [draw(read.of_tenant("acme"), (), (), generator) for _ in range(20_000)]
+    share = Counter(each.arm for each in drawn if each is not None)
+    assert chisquare([share["a"], share["b"]], [2_000, 18_000]).pvalue > 1e-4
+    assert share["c"] == 0
+    assert {each.propensity for each in drawn if each is not None} == {0.1, 0.9}
+    # An arm that the tenant's weights leave out stays in the action set, so that others can be evaluated.
+    assert drawn[0] is not None and drawn[0].action_set == ("a", "b", "c")
+    assert read.of_tenant("other") is read
+    assert read.of_tenant(None) is read
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [({"a": 0.5, "z": 0.5}, "names z"), ({"a": 0.4}, "tenant acme"), ({"a": 1.5, "b": -0.5}, "tenant acme")],
+)
+def test_wrong_weights_of_a_tenant_are_refused(weights: dict[str, float], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        RouterPolicy.read("r", "1.0.0", "sha256:0", {**PARAMS, "tenantWeights": {"acme": weights}}, ARMS)

@@ -16,6 +16,15 @@ def test_router_accepts_weights_that_sum_to_one_within_1e_6(params: Any) -> None
     kinds.validated("router", params(modelWeights={"a": 0.5, "b": 0.5000009}))
 
 
+def test_a_document_without_tenants_keeps_its_digest(params: Any) -> None:
+    """The digest that these parameters had before tenants could have weights of their own."""
+    plain = kinds.validated("router", params(modelWeights={"a": 0.5, "b": 0.5}))
+    assert "tenantWeights" not in plain
+    own = kinds.validated("router", params(tenantWeights={"acme": {"a": 1.0}}))
+    assert own["tenantWeights"] == {"acme": {"a": 1.0}}
+    assert digest(own) != digest(plain)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -24,6 +33,9 @@ def test_router_accepts_weights_that_sum_to_one_within_1e_6(params: Any) -> None
         ({"modelWeights": {"a": 1.5, "b": -0.5}}, r"modelWeights\.a.*1\.5(.|\n)*modelWeights\.b.*-0\.5"),
         ({"modelWeights": {"": 1.0}}, "modelWeights"),
         ({"modelWeights": {"a": float("nan"), "b": 1.0}}, r"modelWeights\.a"),
+        ({"tenantWeights": {"acme": {"a": 0.5}}}, r"tenantWeights\.acme sum to 0\.5"),
+        ({"tenantWeights": {"acme": {"z": 1.0}}}, r"tenantWeights\.acme names z"),
+        ({"tenantWeights": {}}, "tenantWeights"),
         ({"latencyTargetMs": 0}, r"latencyTargetMs.*greater than 0.*got 0"),
         ({"latencyTargetMs": "100"}, r"latencyTargetMs.*number.*'100'"),
         ({"maxCostUsd": True}, "maxCostUsd"),
@@ -80,6 +92,8 @@ def test_an_accepted_reward_never_scores_a_failure_as_high_as_a_success(
 def test_reward_refuses_an_order_that_prefers_failures() -> None:
     with pytest.raises(InvalidInput, match="not above a fast failure"):
         kinds.validated("reward", {"successWeight": 0.1})
+    with pytest.raises(InvalidInput, match="would score 1, not above a fast failure"):
+        kinds.validated("reward", {"base": 1.0, "successWeight": 1.0, "errorWeight": 0.0})
 
 
 def test_reward_applies_to_one_thing() -> None:
@@ -101,5 +115,5 @@ def test_autoscaler_and_canary() -> None:
 
 
 def test_unknown_kind_names_the_known_ones() -> None:
-    with pytest.raises(InvalidInput, match="autoscaler, canary, reward, router"):
+    with pytest.raises(InvalidInput, match="autoscaler, canary, guard, reward, router"):
         kinds.validated("toaster", {})

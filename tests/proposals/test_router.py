@@ -11,7 +11,7 @@ from cogorch_dagster.evaluation.measurement import difference, measure
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies import audit, decisions, flags, store
 from cogorch_dagster.proposals.figure import proposal_figure
-from cogorch_dagster.proposals.requirements import Limits
+from cogorch_dagster.proposals.limits import Limits
 from cogorch_dagster.proposals.router import Proposal, Refusal, propose
 from cogorch_dagster.settings import Settings
 from tests.evaluation.traffic import (

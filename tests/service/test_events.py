@@ -129,7 +129,8 @@ def document(number: int) -> ActiveDocument:
             created_by="ada",
             activated_at=moment,
             ended_at=None,
-        )
+        ),
+        moment,
     )
 
 

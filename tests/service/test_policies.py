@@ -31,6 +31,8 @@ def test_the_active_version_is_sent_once_per_change(shared: Service) -> None:
         "digest": digest(router_params(0.5)),
         "params": router_params(0.5),
         "activated_at": activation.activated_at.isoformat(),
+        "revised_at": activation.activated_at.isoformat(),
+        "canary": None,
     }
     tag = first.headers["ETag"]
     unchanged = shared.get(ACTIVE, token, **{"If-None-Match": tag})
