@@ -88,7 +88,7 @@ def test_statistics_without_refresh_tell_of_the_hours_that_wait(cogorch: Run, se
     cogorch("observations", "import", _file(tmp_path, _rows(3)), "--source", "test")
     ran = cogorch("stats", "--no-refresh", "--json")
     assert ran.json == []
-    assert "1 hours wait for scoring" in ran.err
+    assert "1 hour waits for scoring" in ran.err
 
 
 def test_files_that_cannot_be_used(cogorch: Run, seeded: Settings, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_refusal_is_a_normal_result_with_its_reason(settings: Settings) -> Non
     assert result.success
     said = metadata(result, "policy_versions")
     assert said["outcome"] == "router-core: too_few_decisions"
-    assert "at least 200 are needed" in said["proposals"][0]["note"]
+    assert "at least 200 are needed" in said["notes"]
     assert candidates(settings) == []
 
 

@@ -24,8 +24,9 @@ QUALITY = st.none() | SHARE
 @st.composite
 def configurations(draw: st.DrawFn) -> RewardParams:
     """Any configuration that the schema accepts: a success that is slow and dear stays above the best failure."""
-    base, quality = draw(SHARE), draw(SHARE)
-    error = draw(st.floats(max(quality - 0.9, 0), 1))
+    base, quality = draw(st.floats(0, 0.9)), draw(SHARE)
+    # A failure that may score 1 leaves no room for a better success.
+    error = draw(st.floats(max(quality - 0.9, base + quality - 0.95, 0), 1))
     best_failure = max(base + quality - error, 0)
     penalty = draw(st.floats(0, 0.95)) * (1 + base - best_failure)
     latency = min(penalty * draw(SHARE), 1.0)
