@@ -44,7 +44,8 @@ class Region:
         """The corner that gives as much as possible to the arms in order of a score, highest first."""
         weights = self.lower.copy()
         for arm in np.argsort(-order, kind="stable"):
-            weights[arm] += min(self.upper[arm] - weights[arm], 1.0 - weights.sum())
+            # Rounding may leave the sum a hair above 1; an arm that is switched off must not pay for it.
+            weights[arm] += max(0.0, min(self.upper[arm] - weights[arm], 1.0 - weights.sum()))
         return weights
 
     def moves(self, weights: Floats, portion: float) -> Floats:
