@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from stable_baselines3 import A2C, DDPG, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from benchmarks.agents_gymnasium import SPEED_STEPS, Act, Progress, make
@@ -48,7 +51,7 @@ class Adapted(VecEnv):
     def close(self) -> None:
         self.held.close()
 
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:  # noqa: ARG002
         return [getattr(self.held, attr_name, None)] * self.num_envs
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
@@ -57,8 +60,21 @@ class Adapted(VecEnv):
     def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
         raise NotImplementedError
 
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:  # noqa: ARG002
         return [False] * self.num_envs
+
+
+class Embedding(BaseFeaturesExtractor):
+    """Layers with ReLU that policy and value share."""
+
+    def __init__(self, space: gymnasium.spaces.Box, widths: tuple[int, ...]) -> None:
+        super().__init__(space, features_dim=widths[-1])
+        sizes = (space.shape[0], *widths)
+        layers = [layer for pair in pairwise(sizes) for layer in (torch.nn.Linear(*pair), torch.nn.ReLU())]
+        self.layers = torch.nn.Sequential(*layers)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        return self.layers(states)
 
 
 def linear(start: float) -> Callable[[float], float]:
@@ -73,6 +89,9 @@ def build(environment: str, peer: Peer, seed: int) -> BaseAlgorithm:
         name: linear(float(value.removeprefix("linear "))) if str(value).startswith("linear ") else value
         for name, value in peer.kwargs.items()
     }
+    if peer.shared:
+        embedding = {"features_extractor_class": Embedding, "features_extractor_kwargs": {"widths": peer.shared}}
+        kwargs["policy_kwargs"] = {**kwargs.get("policy_kwargs", {}), **embedding}
     return CLASSES[peer.name]("MlpPolicy", held, seed=seed, device="cpu", **kwargs)
 
 

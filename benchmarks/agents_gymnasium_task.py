@@ -11,14 +11,15 @@ from cogorch_dagster.agents.learner import Learner
 class Peer:
     """A stable-baselines3 algorithm: class name, environments side by side, keyword arguments of its constructor.
 
-    `kwargs` may hold schedules as `"linear 0.001"` (from there to zero over the run); `normalise` wraps the environments
-    in VecNormalize, as the zoo does.
+    `kwargs` may hold schedules as `"linear 0.001"` (from there to zero over the run); `normalise` wraps the
+    environments in VecNormalize, as the zoo does; `shared` are units of layers that policy and value share.
     """
 
     name: str
     environments: int
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     normalise: bool = False
+    shared: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
