@@ -212,3 +212,37 @@ drift_findings = sa.Table(
     sa.Index("drift_findings_open", "component", postgresql_where=sa.text("ended_at IS NULL")),
     sa.Index("drift_findings_component", "component", "began_at"),
 )
+
+fleet_calibrations = sa.Table(
+    "fleet_calibrations",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("created_at", _timestamp, nullable=False, server_default=_now),
+    sa.Column("since", _timestamp, nullable=False),
+    sa.Column("until", _timestamp, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("inputs", sa.Text, nullable=False),
+    sa.Column("parameters", JSONB, nullable=False),
+    sa.Column("fits", JSONB, nullable=False),
+    sa.Column("warnings", JSONB, nullable=False),
+    sa.CheckConstraint("since < until", name="fleet_calibrations_period"),
+    sa.Index("fleet_calibrations_created_at", "created_at"),
+)
+
+# Rows go with their files when a clean-up forgets them; until then a trigger keeps them as they are.
+agent_checkpoints = sa.Table(
+    "agent_checkpoints",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("agent", sa.Text, nullable=False),
+    sa.Column("algorithm", sa.Text, nullable=False),
+    sa.Column("created_at", _timestamp, nullable=False),
+    sa.Column("calibration", sa.Text, nullable=False),
+    sa.Column("steps", sa.BigInteger, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("metrics", JSONB, nullable=False),
+    sa.Column("configuration", JSONB, nullable=False),
+    sa.Column("run_id", sa.Text),
+    sa.Index("agent_checkpoints_newest", "agent", "created_at"),
+)
