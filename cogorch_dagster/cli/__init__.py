@@ -17,6 +17,7 @@ from cogorch_dagster.cli import (
     flags,
     guard,
     incidents,
+    nash,
     observations,
     policy,
     run,
@@ -49,6 +50,7 @@ app.add_typer(policy.app, name="policy", short_help="Look, propose, decide, acti
 app.command("evaluate", short_help="What a policy would have been worth.", epilog=evaluate.EVALUATE_EPILOG)(
     evaluate.evaluate
 )
+app.command("nash", short_help="Equilibrium of a game in a file.", epilog=nash.NASH_EPILOG)(nash.nash)
 app.add_typer(guard.app, name="guard", short_help="Rules that must hold whatever is proposed.")
 app.add_typer(canary.app, name="canary", short_help="Versions that take over traffic by steps.")
 app.add_typer(audit.app, name="audit", short_help="The log of all that happened.")

@@ -20,6 +20,7 @@ Profile: TypeAlias = tuple[Floats, ...]
 Concept: TypeAlias = Literal["pure nash", "mixed nash", "coarse correlated"]
 
 MOST_ENTRIES = 10_000_000
+MOST_PLAYERS = 60
 LARGEST_PAYOFF = 1e100
 _SUM_TOLERANCE = 1e-9
 
@@ -35,7 +36,7 @@ class Game:
 
     Raises:
         InvalidInput: payoffs are not finite or above 1e100, shapes and names disagree, or there are more than
-            10 million entries.
+            10 million entries or 60 players.
     """
 
     payoffs: Floats
@@ -205,6 +206,8 @@ def _values_of(payoffs: Floats, profile: Profile, player: int) -> Floats:
 def _check_names(players: tuple[str, ...], actions: tuple[tuple[str, ...], ...]) -> None:
     if not players:
         raise InvalidInput("a game needs at least 1 player, got none")
+    if len(players) > MOST_PLAYERS:
+        raise InvalidInput(f"the game has {len(players)} players, at most {MOST_PLAYERS} are supported")
     if len(set(players)) != len(players):
         raise InvalidInput(f"players must have different names, got {', '.join(players)}")
     if len(actions) != len(players):

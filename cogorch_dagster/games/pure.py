@@ -10,6 +10,7 @@ import numpy as np
 from cogorch_dagster.games.pareto import Joint, choose
 from cogorch_dagster.games.payoffs import Equilibrium, Game, pure_profile, verified
 
+METHOD = "pure enumeration"
 TOLERANCE = 1e-12
 
 
@@ -40,4 +41,4 @@ def best_pure(game: Game, tolerance: float = TOLERANCE) -> Equilibrium | None:
         return None
     payoffs = game.payoffs[(slice(None), *np.array(joints).T)].T
     joint = joints[choose(payoffs, tolerance * game.range)]
-    return verified(game, pure_profile(game, joint), "pure enumeration", time.perf_counter() - start)
+    return verified(game, pure_profile(game, joint), METHOD, time.perf_counter() - start)
