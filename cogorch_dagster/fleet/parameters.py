@@ -98,7 +98,12 @@ class FleetParameters(Parameters):
     models: tuple[ModelParameters, ...] = Field(min_length=MODELS, max_length=MODELS)
     tenants: tuple[TenantParameters, ...] = Field(min_length=TENANTS, max_length=TENANTS)
     slo_ms: Positive = Field(default=8000.0, description="A useful answer is good if it comes within this time.")
-    budget_usd: Positive = Field(default=0.012, description="Per useful answer, replicas included.")
+    min_useful: Probability = Field(default=0.9, description="Promise: share of requests that get a useful answer.")
+    max_slow: Probability = Field(default=0.1, description="Promise: share of answers that take longer than slo_ms.")
+    budget_usd: Positive = Field(default=0.006, description="Promise: cost of a useful answer, replicas included.")
+    max_unfairness: Probability = Field(
+        default=0.1, description="Promise: largest difference between two tenants' shares of good answers."
+    )
     step_seconds: Positive = Field(default=60.0, description="Between two decisions of the agents.")
     horizon: int = Field(default=240, ge=1, le=100_000, description="Steps of an episode, which is then cut off.")
     retry_share: Probability = Field(default=0.7, description="Share of failed attempts that are tried once more.")

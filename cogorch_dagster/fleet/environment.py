@@ -1,0 +1,289 @@
+"""B fleets as one environment for four agents: reset, step, automatic reset at the horizon, save and restore.
+
+An episode never ends by itself: it is cut off at the horizon (truncation), so the value of its last state counts.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cogorch_dagster.errors import InvalidInput
+from cogorch_dagster.fleet import conflicts, signals
+from cogorch_dagster.fleet.actions import ACTION_COUNTS, RESOURCE_DIMENSIONS, Actions, checked, turned
+from cogorch_dagster.fleet.constants import Constants
+from cogorch_dagster.fleet.knobs import BOUNDS, Knobs
+from cogorch_dagster.fleet.objectives import Objectives, RewardWeights, judged
+from cogorch_dagster.fleet.parameters import FleetParameters
+from cogorch_dagster.fleet.signals import AGENTS, STATE_SIZES, Measured, States
+from cogorch_dagster.fleet.simulation import FleetState, Outcome, advance, initial_state
+from cogorch_dagster.fleet.traffic import Draws, Processes, Traffic, draw_step
+
+__all__ = ["ACTION_COUNTS", "AGENTS", "RESOURCE_DIMENSIONS", "STATE_SIZES", "FleetEnvironment", "Step"]
+
+Floats = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
+MAX_FLEETS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Step:
+    """What came of a step of B fleets.
+
+    `final_states` follow the actions, also where the episode was cut off there; `states` are where the next step
+    begins. `measured` and `outcome` are the step's figures.
+    """
+
+    states: States
+    rewards: NDArray[np.float32]
+    utilities: dict[str, NDArray[np.float32]]
+    terminated: Booleans
+    truncated: Booleans
+    final_states: States
+    measured: Measured
+    outcome: Outcome
+    objectives: Objectives
+    conflicts: NDArray[np.int64]
+
+
+class FleetEnvironment:
+    """B simulated fleets in step.
+
+    Args:
+        parameters: what the fleets are.
+        fleets: B, 1 to 1,000,000.
+        seed: of everything random.
+        scenarios: S, a divisor of B; fleets i and i + S meet the same traffic and incidents. Default: B.
+        weights: of the shared reward.
+        vary: whether the level and the mix of the traffic differ between episodes.
+        stagger: whether the first episodes are cut off at different steps, so that resets spread out.
+    """
+
+    def __init__(
+        self,
+        parameters: FleetParameters,
+        fleets: int,
+        *,
+        seed: int,
+        scenarios: int | None = None,
+        weights: RewardWeights | None = None,
+        vary: bool = True,
+        stagger: bool = False,
+    ) -> None:
+        scenarios = fleets if scenarios is None else scenarios
+        if not 1 <= fleets <= MAX_FLEETS:
+            raise InvalidInput(f"{fleets} fleets; give 1 to {MAX_FLEETS:,}")
+        if scenarios < 1 or fleets % scenarios:
+            raise InvalidInput(f"{fleets} fleets cannot share {scenarios} scenarios; give a divisor of the fleets")
+        self.parameters = parameters
+        self.fleets, self.scenarios = fleets, scenarios
+        self.weights = weights or RewardWeights()
+        self.vary, self.stagger = vary, stagger
+        self._constants, self._processes = Constants.of(parameters), Processes.of(parameters)
+        self._nominal = max(float(self._processes.rate.sum()) * parameters.step_seconds, 1.0)
+        prices = self._constants.token_usd.mean(axis=(0, 2))
+        self._cheapest = int(np.argmin(prices))
+        self.reset(seed)
+
+    def reset(self, seed: int | None = None) -> States:
+        """Begin new episodes in all fleets; with a seed, the same ones for the same seed."""
+        if seed is not None:
+            self._seed, self._step = seed, 0
+        self._state = initial_state(self._constants, self._begin())
+        order = np.arange(self.fleets) % self.scenarios
+        self._elapsed = (order * self.parameters.horizon // self.scenarios) * int(self.stagger)
+        self._smoothed = np.full(self.fleets, self._nominal)
+        self._look()
+        return self._states
+
+    @property
+    def knobs(self) -> Knobs:
+        """The present knobs of all fleets."""
+        return self._state.knobs
+
+    @property
+    def state(self) -> FleetState:
+        """All that carries over to the next step."""
+        return self._state
+
+    @property
+    def states(self) -> States:
+        """What each agent sees now, float32 [B, size]."""
+        return self._states
+
+    def step(self, actions: Actions, *, hold: Mapping[str, Floats] | None = None) -> Step:
+        """One step with the agents' actions; `hold` overrides knobs afterwards (an intervention).
+
+        Raises:
+            InvalidInput: an agent's actions are missing, of the wrong shape, or out of bounds.
+        """
+        taken = checked(actions, self.fleets)
+        before = self._state.knobs
+        clashes = conflicts.counted(taken, before)
+        knobs = turned(before, taken, self._outcome, self._good, self._cheapest, self._constants.ablest)
+        if hold:
+            knobs = dataclasses.replace(knobs, **{name: self._held(name, value) for name, value in hold.items()})
+        self._state.knobs = knobs
+        measured, objectives = self._advance(clashes)
+        self._elapsed = self._elapsed + 1
+        truncated = self._elapsed >= self.parameters.horizon
+        final_states, outcome = self._states, self._outcome
+        if truncated.any():
+            self._restart(truncated)
+        return Step(
+            states=self._states,
+            rewards=objectives.reward.astype(np.float32),
+            utilities={name: value.astype(np.float32) for name, value in objectives.utilities.items()},
+            terminated=np.zeros(self.fleets, dtype=np.bool_),
+            truncated=truncated,
+            final_states=final_states,
+            measured=measured,
+            outcome=outcome,
+            objectives=objectives,
+            conflicts=clashes,
+        )
+
+    def branch(self, fleets: NDArray[np.int64], *, seed: int, scenarios: int | None = None) -> "FleetEnvironment":
+        """An environment whose fleet j goes on from the present state of this one's fleet `fleets[j]`."""
+        other = FleetEnvironment(
+            self.parameters, len(fleets), seed=seed, scenarios=scenarios, weights=self.weights, vary=self.vary
+        )
+        columns = _columns(_arrays(self), fleets)
+        other.restore({**columns, "seed": seed, "step": 0})
+        return other
+
+    def parts(self) -> dict[str, Any]:
+        """All that going on needs, as nested dicts of arrays and numbers."""
+        return {**_arrays(self), "seed": self._seed, "step": self._step}
+
+    def restore(self, parts: dict[str, Any]) -> None:
+        """Take in what `parts` gave, for the same number of fleets.
+
+        Raises:
+            InvalidInput: a part is missing or has another shape.
+        """
+        own = _arrays(self)
+        _require_like(own, parts, "environment")
+        state = parts["state"]
+        self._state = FleetState(
+            traffic=Traffic(**_copied(state["traffic"])),
+            knobs=Knobs(**_copied(state["knobs"])),
+            **{name: value.copy() for name, value in state.items() if name not in {"traffic", "knobs"}},
+        )
+        self._outcome = Outcome(**_copied(parts["outcome"]))
+        self._elapsed, self._smoothed = parts["elapsed"].copy(), parts["smoothed"].copy()
+        self._good, self._violations = parts["good"].copy(), parts["violations"].copy()
+        self._seed, self._step = int(parts["seed"]), int(parts["step"])
+        self._states = self._observed(signals.measure(self._outcome))
+
+    def _begin(self) -> Traffic:
+        traffic = self._processes.begin(self._seed, self._step, self.scenarios, vary=self.vary)
+        repeats = self.fleets // self.scenarios
+        return Traffic(**{name: np.tile(value, repeats) for name, value in _fields(traffic).items()})
+
+    def _draws(self) -> Draws:
+        draws = draw_step(self._seed, self._step, self.scenarios)
+        repeats = self.fleets // self.scenarios
+        if repeats == 1:
+            return draws
+        return Draws(**{name: np.tile(value, repeats) for name, value in _fields(draws).items()})
+
+    def _look(self) -> None:
+        """What the agents see before their first decision: one step under the default knobs."""
+        self._advance(np.zeros(self.fleets, dtype=np.int64))
+
+    def _advance(self, clashes: NDArray[np.int64]) -> tuple[Measured, Objectives]:
+        draws = self._draws()
+        self._step += 1
+        self._state, self._outcome = advance(self._constants, self._processes, self._state, draws)
+        measured = signals.measure(self._outcome)
+        objectives = judged(self.parameters, self.weights, measured, clashes)
+        self._good = signals.audited(measured, self._outcome, self._state.knobs.audit_share, draws)
+        self._violations = objectives.violations
+        self._states = self._observed(measured)
+        level = self._outcome.total("arrived")
+        self._smoothed = self._smoothed + signals.SMOOTHING * (level - self._smoothed)
+        return measured, objectives
+
+    def _observed(self, measured: Measured) -> States:
+        return signals.observe(
+            self.parameters,
+            self._constants.max_replicas,
+            self._nominal,
+            self._state,
+            self._outcome,
+            measured,
+            self._good,
+            self._smoothed,
+            self._violations,
+        )
+
+    def _restart(self, ended: Booleans) -> None:
+        """Begin new episodes in some fleets; the others keep everything."""
+        kept = _arrays(self)
+        states = self._states
+        step = self._step
+        self._step = step - 1  # the draws of the step that has just been taken: one look costs no step of the others
+        self._state = initial_state(self._constants, self._begin())
+        self._smoothed = np.full(self.fleets, self._nominal)
+        self._elapsed = np.zeros_like(self._elapsed)
+        self._look()
+        fresh = _arrays(self)
+        merged = _merged(kept, fresh, ended)
+        fresh_states = self._states
+        self.restore({**merged, "seed": self._seed, "step": step})
+        self._states = {agent: np.where(ended[:, None], fresh_states[agent], states[agent]) for agent in states}
+
+    def _held(self, name: str, value: Floats) -> Floats:
+        if name not in BOUNDS:
+            raise InvalidInput(f"no knob is named {name!r}; knobs: {', '.join(BOUNDS)}")
+        shape = getattr(self._state.knobs, name).shape
+        return np.broadcast_to(np.asarray(value, dtype=np.float64), shape).copy()
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+
+
+def _copied(parts: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    return {name: value.copy() for name, value in parts.items()}
+
+
+def _arrays(environment: FleetEnvironment) -> dict[str, Any]:
+    state = _fields(environment._state)
+    state["traffic"], state["knobs"] = _fields(state["traffic"]), _fields(state["knobs"])
+    return {
+        "state": state,
+        "outcome": _fields(environment._outcome),
+        "elapsed": environment._elapsed,
+        "smoothed": environment._smoothed,
+        "good": environment._good,
+        "violations": environment._violations,
+    }
+
+
+def _columns(parts: Mapping[str, Any], fleets: NDArray[np.int64]) -> dict[str, Any]:
+    return {
+        name: _columns(value, fleets) if isinstance(value, dict) else value[..., fleets]
+        for name, value in parts.items()
+    }
+
+
+def _merged(kept: Mapping[str, Any], fresh: Mapping[str, Any], where: Booleans) -> dict[str, Any]:
+    return {
+        name: _merged(value, fresh[name], where) if isinstance(value, dict) else np.where(where, fresh[name], value)
+        for name, value in kept.items()
+    }
+
+
+def _require_like(own: Mapping[str, Any], given: Mapping[str, Any], path: str) -> None:
+    for name, value in own.items():
+        if name not in given:
+            raise InvalidInput(f"{path}.{name} is missing; the parts are not those of this version")
+        if isinstance(value, dict):
+            _require_like(value, given[name], f"{path}.{name}")
+        elif np.shape(given[name]) != np.shape(value):
+            raise InvalidInput(f"{path}.{name} has shape {np.shape(given[name])}; this one has {np.shape(value)}")
