@@ -8,7 +8,7 @@ import struct
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +22,7 @@ from hypothesis.extra import numpy as hnp
 from cogorch_dagster.agents import checkpoints, tensor_file
 from cogorch_dagster.agents.checkpoints import Checkpoint
 from cogorch_dagster.errors import InvalidInput, Refused
-
-FIXED = datetime(2026, 11, 20, 12, tzinfo=UTC)
-BASE = Checkpoint(
-    agent="policy",
-    algorithm="dqn",
-    configuration={"gamma": 1.0, "hidden": [64, 64], "priorities": {"alpha": 0.6}},
-    calibration="sha256:" + "a" * 64,
-    states=32,
-    actions=10,
-    steps=1000,
-    seed=7,
-    metrics={"reward": 1.0},
-    parts={"weights": torch.arange(6, dtype=torch.float32).reshape(2, 3), "calls": 3},
-    code_version="0.1.0",
-    created_at=FIXED,
-)
+from tests.agents.saved import BASE
 
 
 def with_parts(parts: dict[str, Any]) -> Checkpoint:
