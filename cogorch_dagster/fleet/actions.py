@@ -86,7 +86,7 @@ def checked(actions: Actions, fleets: int) -> dict[str, Values]:
         top = 1 if agent == "resource" else ACTION_COUNTS[agent] - 1
         if not (low >= 0 and high <= top):
             raise InvalidInput(f"actions of {agent} lie in {low}..{high}; they must lie in 0..{top}")
-        found[agent] = values.astype(np.float32 if agent == "resource" else np.int64, copy=False)
+        found[agent] = values.astype(np.float32) if agent == "resource" else values.astype(np.int64)
     return found
 
 

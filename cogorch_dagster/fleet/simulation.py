@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 AVOIDANCE = 4.0
 # How strongly a fairness weight prefers, for its tenant, the models that serve it well.
 PREFERENCE = 2.0
+# Share of the newest step in what the router knows of response times: with the whole of it, all flee together.
+ROUTER_MEMORY = 0.3
 TINY = 1e-9
 
 
@@ -36,7 +38,7 @@ class FleetState:
     ready: Floats  # [M, B] replicas that serve
     starting: Floats  # [D, M, B] replicas that will serve in 1..D steps
     wait_s: Floats  # [T, M, B] last step's mean wait
-    response_s: Floats  # [T, M, B] last step's mean response time
+    response_s: Floats  # [T, M, B] mean response time as the router knows it, smoothed over steps
     good: Floats  # [T, M, B] last step's share of good answers
 
 
@@ -138,8 +140,9 @@ def advance(constants: Constants, processes: Processes, state: FleetState, draws
     rented_usd = ((ready + starting.sum(axis=0)) * constants.replica_usd).sum(axis=0)
     outcome = _outcome(constants, state, arrived, requests, work, answers, rented_usd)
     good = answers.answered * constants.usefulness * (1 - answers.late)
+    known = state.response_s + ROUTER_MEMORY * (answers.response_s - state.response_s)
     after = FleetState(
-        traffic, state.knobs, work.backlog, outcome.retried, ready, starting, answers.wait_s, answers.response_s, good
+        traffic, state.knobs, work.backlog, outcome.retried, ready, starting, answers.wait_s, known, good
     )
     return after, outcome
 
