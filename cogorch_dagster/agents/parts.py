@@ -1,7 +1,8 @@
 """Nested parts of a learner or an environment as JSON and named tensors, and back without a bit changed.
 
-JSON keeps dicts (in their order), lists, tuples, texts, numbers, booleans and None; tensors and arrays are named by
-their path. Objects of any other kind are refused, so that nothing has to be executed to read them.
+JSON keeps dicts, lists, tuples, texts, numbers, booleans and None; tensors and arrays are named by their path. Equal
+parts have the same JSON: dicts come back in the order of their keys. Objects of any other kind are refused, so that
+nothing has to be executed to read them.
 """
 
 import math
@@ -55,9 +56,8 @@ class _Encoder:
             case float():
                 return value if math.isfinite(value) else {"float": _DOUBLE.pack(value).hex()}
             case dict():
-                return {
-                    "dict": [[_key(key, path), self.encode(item, _below(path, key))] for key, item in value.items()]
-                }
+                keys = sorted((_key(key, path) for key in value), key=lambda key: (isinstance(key, str), key))
+                return {"dict": [[key, self.encode(value[key], _below(path, key))] for key in keys]}
             case list():
                 return self._items(value, path)
             case tuple():

@@ -37,7 +37,7 @@ def assert_same(found: Any, given: Any) -> None:
     """Equal in type, shape and every bit."""
     assert type(found) is type(given)
     if isinstance(given, dict):
-        assert list(found) == list(given)
+        assert found.keys() == given.keys()
         for key, item in given.items():
             assert_same(found[key], item)
     elif isinstance(given, list | tuple):
@@ -108,7 +108,6 @@ def test_any_nested_parts_come_back_bit_for_bit(parts: dict[str, Any]) -> None:
         -0.0,
         struct.unpack(">d", bytes.fromhex("fff8000000000001"))[0],
         {0: {1: "keys of a torch optimiser"}},
-        {"order": 1, "kept": 2, "a": 3},
         "half of a pair \ud800 and \0",
     ],
 )
@@ -170,7 +169,8 @@ def test_the_description_comes_back_as_given(tmp_path: Path) -> None:
 
 def test_the_same_checkpoint_has_the_same_bytes_and_any_other_has_another_digest() -> None:
     first = checkpoints.digest(checkpoints.pack(BASE))
-    assert checkpoints.digest(checkpoints.pack(replace(BASE))) == first
+    turned = with_parts(dict(reversed(BASE.parts.items())))
+    assert checkpoints.digest(checkpoints.pack(turned)) == first
     others = [replace(BASE, steps=1001), replace(BASE, seed=8), with_parts({**BASE.parts, "calls": 4})]
     assert len({first, *(checkpoints.digest(checkpoints.pack(other)) for other in others)}) == 4
 
