@@ -203,9 +203,9 @@ class FleetEnvironment:
         objectives = judged(self.parameters, self.weights, measured, clashes)
         self._good = signals.audited(measured, self._outcome, self._state.knobs.audit_share, draws)
         self._violations = objectives.violations
-        self._states = self._observed(measured)
         level = self._outcome.total("arrived")
         self._smoothed = self._smoothed + signals.SMOOTHING * (level - self._smoothed)
+        self._states = self._observed(measured)
         return measured, objectives
 
     def _observed(self, measured: Measured) -> States:
