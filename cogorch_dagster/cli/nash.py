@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 NASH_EPILOG = (
     examples("cogorch nash game.yaml", "cogorch nash game.nfg --json", "cogorch nash game.yaml --all --plot game.png")
-    + "\n\n\b\nA game as YAML (JSON likewise); payoffs are nested lists, the first player's actions outermost:\n"
+    + "\n\n\b\nA game as YAML or JSON; payoffs nest the first player's actions outermost:\n"
     "  players: [row, column]\n"
     "  actions: {row: [cooperate, defect], column: [cooperate, defect]}\n"
     "  payoffs:\n"

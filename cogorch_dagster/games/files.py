@@ -11,6 +11,7 @@ With `payoffs`, names may be left out; players and actions are then numbered fro
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -20,6 +21,7 @@ from cogorch_dagster.games.nfg import number, parse_nfg
 from cogorch_dagster.games.payoffs import MOST_ENTRIES, MOST_PLAYERS, Floats, Game, named_game
 
 MAX_BYTES = 32_000_000
+_DEEPEST = MOST_PLAYERS + 10
 _KEYS = ("players", "actions", "payoffs", "outcomes", "title", "comment")
 
 
@@ -39,44 +41,38 @@ def game_from_file(path: Path) -> Game:
         return parse_nfg(text, str(path))
     if path.suffix.lower() == ".efg" or text.lstrip()[:3] == "EFG":
         raise InvalidInput(f"{path}:1: games in extensive form are not read; let gambit convert it to .nfg")
-    root = _root(text, path)
-    _refuse_aliases(root, path)
-    return _Document(str(path)).game(root)
+    return _Document(str(path)).game(_root(text, path))
 
 
 def _root(text: str, path: Path) -> yaml.Node:
     """The document as nodes, which know their lines."""
     # JSON is YAML but for tabs between tokens, and inside JSON's strings a tab has to be written \t anyway.
     source = text.replace("\t", " ") if path.suffix.lower() == ".json" else text
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(source)
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        node: yaml.Node | None = loader.get_single_node()
+        _check_nesting(source, loader, path)
+        node = yaml.compose(source, Loader=loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise InvalidInput(f"{path}{line}: not YAML or JSON: {getattr(error, 'problem', None) or error}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InvalidInput(f"{path}: not YAML or JSON: {error}") from error
-    finally:
-        loader.dispose()
     if node is None:
         raise InvalidInput(f"{path} is empty; see `cogorch nash --help` for what a game looks like")
     return node
 
 
-def _refuse_aliases(root: yaml.Node, path: Path) -> None:
-    """An alias is the same node again: a few of them nested would expand without bound."""
-    seen: set[int] = set()
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen:
-            raise InvalidInput(f"{path}:{_line(node)}: anchors and aliases are not for games; write the values out")
-        seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            waiting += [part for pair in node.value for part in pair]
-        elif isinstance(node, yaml.SequenceNode):
-            waiting += node.value
+def _check_nesting(source: str, loader: Any, path: Path) -> None:
+    """Refuse what would exhaust the stack or expand without bound when the document is put together."""
+    depth = 0
+    for event in yaml.parse(source, Loader=loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        line = event.start_mark.line + 1  # type: ignore[union-attr]  # parsed events have their marks
+        if isinstance(event, yaml.AliasEvent):
+            raise InvalidInput(f"{path}:{line}: anchors and aliases are not for games; write the values out")
+        if depth > _DEEPEST:
+            raise InvalidInput(f"{path}:{line}: lists are nested more than {_DEEPEST} deep, a game has fewer players")
 
 
 class _Document:
@@ -86,10 +82,7 @@ class _Document:
         self._name = name
 
     def game(self, root: yaml.Node) -> Game:
-        keys = self._mapping(root, "a game")
-        for key, node in keys.items():
-            if key not in _KEYS:
-                raise self._error(node, f"{key!r} is none of {', '.join(_KEYS)}")
+        keys = self._mapping(root, "a game", _KEYS)
         players = self._players(keys)
         actions = self._actions(keys["actions"], players) if "actions" in keys else None
         if ("payoffs" in keys) == ("outcomes" in keys):
@@ -105,7 +98,10 @@ class _Document:
     def _players(self, keys: dict[str, yaml.Node]) -> list[str] | None:
         """Their names, or those that payoffs or actions are listed by; None if nothing names them."""
         if "players" in keys:
-            return self._texts(keys["players"], "players")
+            names = self._texts(keys["players"], "players")
+            if len(set(names)) != len(names):
+                raise self._error(keys["players"], f"the players must have different names, got {', '.join(names)}")
+            return names
         for node in (keys.get("payoffs"), keys.get("actions")):
             if isinstance(node, yaml.MappingNode):
                 return list(self._mapping(node, "payoffs and actions"))
@@ -214,7 +210,7 @@ class _Document:
             raise self._error(node, f"{text!r} is none of the actions of {player!r}: {', '.join(names)}")
         return names.index(text)
 
-    def _mapping(self, node: yaml.Node, what: str) -> dict[str, yaml.Node]:
+    def _mapping(self, node: yaml.Node, what: str, known: Sequence[str] | None = None) -> dict[str, yaml.Node]:
         if not isinstance(node, yaml.MappingNode):
             raise self._error(node, f"{what} is a mapping of names to values")
         found: dict[str, yaml.Node] = {}
@@ -222,6 +218,8 @@ class _Document:
             name = self._scalar(key, "a key")
             if name in found:
                 raise self._error(key, f"{name!r} is given twice")
+            if known is not None and name not in known:
+                raise self._error(key, f"{name!r} is none of {', '.join(known)}")
             found[name] = value
         return found
 

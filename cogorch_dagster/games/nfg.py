@@ -105,9 +105,11 @@ class _Parser:
         while not self._is("}"):
             names = self._texts("strategies") if self._is("{") else None
             count = (
-                self._count("strategies are names in braces or a count", MOST_ENTRIES) if names is None else len(names)
+                self._count("strategies are names in braces or a count", 1, MOST_ENTRIES)
+                if names is None
+                else len(names)
             )
-            entries *= max(count, 1)
+            entries *= count
             if entries > MOST_ENTRIES:
                 self._fail(f"the game has {entries:,} payoffs or more, at most {MOST_ENTRIES:,} are supported")
             actions.append([each or str(k + 1) for k, each in enumerate(names or [""] * count)])
@@ -137,7 +139,7 @@ class _Parser:
         chosen = np.empty(cells, dtype=np.int64)
         for k in range(cells):
             last = len(outcomes) - 1
-            chosen[k] = self._count(f"joint action {k + 1} of {cells} needs an outcome from 0 to {last}", last)
+            chosen[k] = self._count(f"joint action {k + 1} of {cells} needs an outcome from 0 to {last}", 0, last)
         return np.array(outcomes)[chosen]
 
     def _texts(self, what: str) -> list[str]:
@@ -162,9 +164,10 @@ class _Parser:
         except ValueError as error:
             self._fail(f"{what} is {token.value!r}: {error}", token.line)
 
-    def _count(self, rule: str, most: int) -> int:
+    def _count(self, rule: str, least: int, most: int) -> int:
         token = self._take()
-        if token.kind != "word" or not token.value.isdecimal() or len(token.value) > 9 or int(token.value) > most:
+        whole = token.kind == "word" and token.value.isdecimal() and len(token.value) <= 9
+        if not whole or not least <= int(token.value) <= most:
             self._fail(f"{rule}, got {_shown(token)}", token.line)
         return int(token.value)
 
