@@ -6,9 +6,9 @@
 Every seed trains for the whole budget of steps; the return is that of greedy episodes of the last weights, on
 environments of their own. On the way there an evaluation now and then finds the CPU time of training at which the
 threshold was first reached (evaluations not counted). With `--peer`, stable-baselines3 in the zoo's settings trains
-for the same budget (time to the threshold), and in our settings for a part of it (steps per second), on the same
-vector environment. One thread. The tasks are in agents_gymnasium_policy.py (ppo, a2c) and agents_gymnasium_value.py
-(dqn, ddpg).
+until it is there too, or the budget is spent, and in our settings for some thousand steps (steps per second), on the
+same vector environment. One thread. The tasks are in agents_gymnasium_policy.py (ppo, a2c) and
+agents_gymnasium_value.py (dqn, ddpg).
 """
 
 import argparse
@@ -117,8 +117,8 @@ def greedy(learner: Learner, space: gymnasium.Space) -> Act:
 class Progress:
     """CPU time of training, without the evaluations on the way, until the threshold and until the end."""
 
-    def __init__(self, environment: str, task: Task, steps: int, seed: int) -> None:
-        self.environment, self.task, self.steps, self.seed = environment, task, steps, seed
+    def __init__(self, environment: str, task: Task, seed: int) -> None:
+        self.environment, self.task, self.seed = environment, task, seed
         self.spent, self.started, self.due = 0.0, time.process_time(), task.evaluate_every
         self.reached: tuple[int, float] | None = None
 
@@ -131,14 +131,14 @@ class Progress:
             self.reached = done, self.spent
         self.started = time.process_time()
 
-    def result(self, act: Act) -> dict[str, Any]:
+    def result(self, act: Act, done: int) -> dict[str, Any]:
         seconds = self.spent + time.process_time() - self.started
         steps, until = self.reached or (None, None)
         return {
             "seed": self.seed,
             "return": evaluate(self.environment, act, max(50, self.task.episodes), self.seed + 500),
             "seconds": seconds,
-            "steps_per_second": self.steps / seconds,
+            "steps_per_second": done / seconds,
             "threshold_steps": steps,
             "threshold_seconds": until,
         }
@@ -148,12 +148,12 @@ def ours(environment: str, task: Task, steps: int, seed: int) -> dict[str, Any]:
     held = make(environment, task.environments)
     space = held.single_action_space
     learner = task.make_learner(held.single_observation_space.shape[0], space, seed)
-    act, progress = greedy(learner, space), Progress(environment, task, steps, seed)
+    act, progress = greedy(learner, space), Progress(environment, task, seed)
     for done in training(held, learner, seed):
         progress.after(done, act)
         if done >= steps:
             break
-    found = progress.result(act)
+    found = progress.result(act, done)
     held.close()
     return found
 
@@ -190,11 +190,16 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
+def _told(who: str, run: dict[str, Any]) -> dict[str, Any]:
+    print(who, json.dumps(run), file=sys.stderr, flush=True)
+    return run
+
+
 def measure(name: str, environment: str, options: argparse.Namespace) -> dict[str, Any]:
     task = tasks()[name, environment]
     steps = options.steps or task.steps
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    runs = [ours(environment, task, steps, seed) for seed in seeds]
+    runs = [_told("ours", ours(environment, task, steps, seed)) for seed in seeds]
     found: dict[str, Any] = {
         "algorithm": name,
         "environment": environment,
@@ -207,7 +212,7 @@ def measure(name: str, environment: str, options: argparse.Namespace) -> dict[st
     if options.peer:
         from benchmarks.agents_gymnasium_peer import peer_run, peer_speed
 
-        peers = [peer_run(environment, task, steps, seed) for seed in list(seeds)[: options.peer_seeds]]
+        peers = [_told("peer", peer_run(environment, task, steps, seed)) for seed in seeds[: options.peer_seeds]]
         # In turn, so that a busy moment of the machine falls on both.
         speeds = [(our_speed(environment, task, seed), peer_speed(environment, task, seed)) for seed in range(3)]
         mine, theirs = (float(np.median(values)) for values in zip(*speeds, strict=True))

@@ -113,15 +113,15 @@ class Watch(BaseCallback):
 
     def _on_step(self) -> bool:
         self.progress.after(self.num_timesteps, acting(self.model))
-        return True
+        return self.progress.reached is None
 
 
 def peer_run(environment: str, task: Task, steps: int, seed: int) -> dict[str, Any]:
-    """The peer in its tuned settings for the whole budget."""
+    """The peer in its tuned settings, until it is at the threshold or the budget is spent."""
     model = build(environment, task.tuned, seed)
-    progress = Progress(environment, task, steps, seed)
+    progress = Progress(environment, task, seed)
     model.learn(steps, callback=Watch(progress))
-    return progress.result(acting(model))
+    return progress.result(acting(model), model.num_timesteps)
 
 
 def peer_speed(environment: str, task: Task, seed: int) -> float:

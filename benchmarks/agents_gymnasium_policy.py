@@ -28,22 +28,24 @@ PPO_CARTPOLE = PPOConfiguration(
     device="cpu",
 )
 PPO_ACROBOT = PPOConfiguration(
-    rollout_steps=128,
-    epochs=5,
+    rollout_steps=64,
+    epochs=8,
     minibatch=512,
     gamma=0.99,
     gae_decay=0.95,
-    learning_rate=2e-3,
+    learning_rate=1e-3,
     anneal_steps=ACROBOT_STEPS,
     kl_bound=None,
+    entropy_weight=0.01,
     device="cpu",
 )
 A2C_CARTPOLE = A2CConfiguration(
-    rollout_steps=16,
+    rollout_steps=5,
     gamma=0.98,
     gae_decay=0.9,
-    learning_rate=3e-3,
+    learning_rate=2e-3,
     anneal_steps=CARTPOLE_STEPS,
+    value_weight=0.1,
     entropy_weight=0.0,
     device="cpu",
 )
