@@ -69,7 +69,7 @@ def follow(kernel: Derivatives, *, deadline: float, start: Floats | None = None)
             continue
         point, tangent = found.point, found.tangent
         step *= (2.0, 2.0, 1.3, 0.7)[found.corrections - 1]
-        ending = ending.tried(kernel, point[:-1], float(point[-1]))
+        ending = ending.tried(kernel, point[:-1], float(point[-1]), deadline)
         if ending.gap <= ENOUGH or point[-1] > _LARGEST_PRECISION:
             break
     return Walk(ending.x, ending.gap, float(point[-1]), steps)
@@ -84,7 +84,7 @@ class _Ending:
     precision: float = _FIRST_TRY
     support: bytes = b""
 
-    def tried(self, kernel: Derivatives, y: Floats, precision: float) -> "_Ending":
+    def tried(self, kernel: Derivatives, y: Floats, precision: float, deadline: float) -> "_Ending":
         """Try the living actions as a support, if λ has grown since, and either they are others or λ is much larger."""
         if precision < _GROWN * self.precision:
             return self
@@ -96,7 +96,7 @@ class _Ending:
         best, least = self.x, self.gap
         possible = x * precision > below  # a share above the loss of value
         for support in (likely, possible) if (likely != possible).any() else (likely,):
-            found, gap = polish(kernel, x, support, repairs=2)
+            found, gap = polish(kernel, x, support, repairs=2, deadline=deadline)
             if gap < least:
                 best, least = found, gap
             if least <= ENOUGH:

@@ -33,7 +33,7 @@ def iterate(
         if target is None:
             cover = 1 + rng.random(len(cover))
             continue
-        found, gap = polish(kernel, target, target > _PLAYED, repairs=2)
+        found, gap = polish(kernel, target, target > _PLAYED, repairs=2, deadline=deadline)
         if gap < least:
             best, least = found, gap
         if least <= ENOUGH:

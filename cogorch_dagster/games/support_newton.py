@@ -6,6 +6,8 @@ finite games", section 4.2). A wrong support shows: a probability falls below 0,
 the one action that is most wrong changes sides, as in an active-set method. Not here: where the guess comes from.
 """
 
+import time
+
 import numpy as np
 
 from cogorch_dagster.games.derivatives import Bools, Derivatives
@@ -16,13 +18,16 @@ _STEPS = 12
 _SMALL = 1e-12
 
 
-def polish(kernel: Derivatives, x: Floats, support: Bools, *, repairs: int = 6) -> tuple[Floats, float]:
+def polish(
+    kernel: Derivatives, x: Floats, support: Bools, *, repairs: int = 6, deadline: float = float("inf")
+) -> tuple[Floats, float]:
     """The best mixes found near `x` with about this support, and their NashConv.
 
     Args:
         x: stacked mixes [N], the guess.
         support: bool [N], which actions are played; at least one of each player.
         repairs: how often an action may change sides.
+        deadline: value of `time.monotonic()` after which no further step is taken.
 
     Returns:
         Stacked mixes on the simplex, and their NashConv in the units of the payoffs. Never worse than `x` itself.
@@ -34,7 +39,7 @@ def polish(kernel: Derivatives, x: Floats, support: Bools, *, repairs: int = 6) 
         if support.tobytes() in seen:
             break
         seen.add(support.tobytes())
-        solved, values = indifferent(kernel, x, support)
+        solved, values = indifferent(kernel, x, support, deadline=deadline)
         found = np.concatenate(kernel.profile(solved))
         gap = kernel.gap(found)
         if gap < least:
@@ -46,7 +51,9 @@ def polish(kernel: Derivatives, x: Floats, support: Bools, *, repairs: int = 6) 
     return best, least
 
 
-def indifferent(kernel: Derivatives, x: Floats, support: Bools) -> tuple[Floats, Floats]:
+def indifferent(
+    kernel: Derivatives, x: Floats, support: Bools, *, deadline: float = float("inf")
+) -> tuple[Floats, Floats]:
     """Mixes on `support` that make everybody indifferent on it, and the values of all actions there.
 
     Probabilities may come out below 0, and not finite where Newton's method diverges.
@@ -71,6 +78,8 @@ def indifferent(kernel: Derivatives, x: Floats, support: Bools) -> tuple[Floats,
         current[played] += change
         values, slopes = kernel.at(current)
         if not size < 10 or size < 1e-14 or (size >= before / 2 and (step > 2 or size < 1e-9)):
+            break
+        if time.monotonic() >= deadline:
             break
         before = size
     return current, values
