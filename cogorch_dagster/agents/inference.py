@@ -57,7 +57,9 @@ class Policy:
             actions=checkpoint.actions,
             seed=checkpoint.seed,
         )
-        learner.restore(checkpoint.parts)
+        # Acting draws nothing at random, and a GPU's random state does not fit the CPU's generator.
+        fresh = {name: part for name, part in learner.parts().items() if name == "random"}
+        learner.restore({**checkpoint.parts, **fresh})
         return cls(
             agent=checkpoint.agent,
             algorithm=checkpoint.algorithm,

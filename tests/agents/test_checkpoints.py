@@ -76,7 +76,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(parts=st.dictionaries(KEYS, TREES, max_size=4))
 def test_any_nested_parts_come_back_bit_for_bit(parts: dict[str, Any]) -> None:
     content = checkpoints.pack(with_parts(parts))
