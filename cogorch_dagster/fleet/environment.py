@@ -4,7 +4,7 @@ An episode never ends by itself: it is cut off at the horizon (truncation), so t
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,18 @@ class Step:
     outcome: Outcome
     objectives: Objectives
     conflicts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Present:
+    """Where fleets stand between two steps."""
+
+    state: FleetState
+    outcome: Outcome
+    states: States
+    smoothed: Floats  # [B] requests per step, smoothed
+    good: Floats  # [T, B] measured shares of good answers
+    violations: Floats  # [B] share of the promises broken
 
 
 class FleetEnvironment:
@@ -92,12 +104,22 @@ class FleetEnvironment:
         """Begin new episodes in all fleets; with a seed, the same ones for the same seed."""
         if seed is not None:
             self._seed, self._step = seed, 0
-        self._state = initial_state(self._constants, self._begin())
         order = np.arange(self.fleets) % self.scenarios
         self._elapsed = (order * self.parameters.horizon // self.scenarios) * int(self.stagger)
-        self._smoothed = np.full(self.fleets, self._nominal)
-        self._look()
+        draws = draw_step(self._seed, self._step, self.scenarios)
+        self._take(self._begun(np.arange(self.fleets), draws))
+        self._step += 1
         return self._states
+
+    @property
+    def present(self) -> _Present:
+        """All that the next step goes on from."""
+        return _Present(self._state, self._outcome, self._states, self._smoothed, self._good, self._violations)
+
+    @property
+    def elapsed(self) -> NDArray[np.int64]:
+        """Steps since each fleet's episode began, [B]."""
+        return self._elapsed
 
     @property
     def knobs(self) -> Knobs:
@@ -151,13 +173,13 @@ class FleetEnvironment:
         other = FleetEnvironment(
             self.parameters, len(fleets), seed=seed, scenarios=scenarios, weights=self.weights, vary=self.vary
         )
-        columns = _columns(_arrays(self), fleets)
+        columns = _every(_arrays(self), lambda values: values[..., fleets])
         other.restore({**columns, "seed": seed, "step": 0})
         return other
 
     def parts(self) -> dict[str, Any]:
         """All that going on needs, as nested dicts of arrays and numbers."""
-        return {**_arrays(self), "seed": self._seed, "step": self._step}
+        return {**_every(_arrays(self), np.copy), "seed": self._seed, "step": self._step}
 
     def restore(self, parts: dict[str, Any]) -> None:
         """Take in what `parts` gave, for the same number of fleets.
@@ -177,65 +199,82 @@ class FleetEnvironment:
         self._elapsed, self._smoothed = parts["elapsed"].copy(), parts["smoothed"].copy()
         self._good, self._violations = parts["good"].copy(), parts["violations"].copy()
         self._seed, self._step = int(parts["seed"]), int(parts["step"])
-        self._states = self._observed(signals.measure(self._outcome))
+        measured = signals.measure(self._outcome)
+        self._states = self._observed(
+            self._state, self._outcome, measured, self._good, self._smoothed, self._violations
+        )
 
-    def _begin(self) -> Traffic:
-        traffic = self._processes.begin(self._seed, self._step, self.scenarios, vary=self.vary)
-        repeats = self.fleets // self.scenarios
-        return Traffic(**{name: np.tile(value, repeats) for name, value in _fields(traffic).items()})
-
-    def _draws(self) -> Draws:
-        draws = draw_step(self._seed, self._step, self.scenarios)
-        repeats = self.fleets // self.scenarios
-        if repeats == 1:
-            return draws
-        return Draws(**{name: np.tile(value, repeats) for name, value in _fields(draws).items()})
-
-    def _look(self) -> None:
-        """What the agents see before their first decision: one step under the default knobs."""
-        self._advance(np.zeros(self.fleets, dtype=np.int64))
+    def _take(self, present: _Present) -> None:
+        self._state, self._outcome, self._states = present.state, present.outcome, present.states
+        self._smoothed, self._good, self._violations = present.smoothed, present.good, present.violations
 
     def _advance(self, clashes: NDArray[np.int64]) -> tuple[Measured, Objectives]:
-        draws = self._draws()
+        draws = draw_step(self._seed, self._step, self.scenarios)
+        repeats = self.fleets // self.scenarios
+        if repeats > 1:
+            draws = Draws(**{name: np.tile(value, repeats) for name, value in _fields(draws).items()})
+        present, measured, objectives = self._next(self._state, self._smoothed, draws, clashes)
+        self._take(present)
+        self._drawn = draws
         self._step += 1
-        self._state, self._outcome = advance(self._constants, self._processes, self._state, draws)
-        measured = signals.measure(self._outcome)
-        objectives = judged(self.parameters, self.weights, measured, clashes)
-        self._good = signals.audited(measured, self._outcome, self._state.knobs.audit_share, draws)
-        self._violations = objectives.violations
-        level = self._outcome.total("arrived")
-        self._smoothed = self._smoothed + signals.SMOOTHING * (level - self._smoothed)
-        self._states = self._observed(measured)
         return measured, objectives
 
-    def _observed(self, measured: Measured) -> States:
+    def _next(
+        self, state: FleetState, smoothed: Floats, draws: Draws, clashes: NDArray[np.int64]
+    ) -> tuple[_Present, Measured, Objectives]:
+        """One step of some fleets, whichever they are."""
+        after, outcome = advance(self._constants, self._processes, state, draws)
+        measured = signals.measure(outcome)
+        objectives = judged(self.parameters, self.weights, measured, clashes)
+        good = signals.audited(measured, outcome, after.knobs.audit_share, draws)
+        smoothed = smoothed + signals.SMOOTHING * (outcome.total("arrived") - smoothed)
+        violations = objectives.violations
+        states = self._observed(after, outcome, measured, good, smoothed, violations)
+        return _Present(after, outcome, states, smoothed, good, violations), measured, objectives
+
+    def _begun(self, fleets: NDArray[np.int64], draws: Draws) -> _Present:
+        """What the agents of some fleets see before their first decision: one step under the default knobs."""
+        traffic = self._processes.begin(self._seed, self._step, self.scenarios, vary=self.vary)
+        scenarios = fleets % self.scenarios
+        state = initial_state(self._constants, Traffic(**_taken(_fields(traffic), scenarios)))
+        own = Draws(**_taken(_fields(draws), scenarios))
+        smoothed = np.full(len(fleets), self._nominal)
+        return self._next(state, smoothed, own, np.zeros(len(fleets), dtype=np.int64))[0]
+
+    def _restart(self, ended: Booleans) -> None:
+        """Begin new episodes in some fleets, with the draws of the step just taken; the others keep everything."""
+        fleets = np.flatnonzero(ended)
+        fresh = self._begun(fleets, self._drawn)
+        # What was handed out with the step stays as it was.
+        self._outcome = Outcome(**_copied(_fields(self._outcome)))
+        self._states = _copied(self._states)
+        self._good, self._violations = self._good.copy(), self._violations.copy()
+        self._state.knobs = Knobs(**_copied(_fields(self._state.knobs)))
+        _put(_arrays(self), _tree(fresh), fleets)
+        for agent, rows in fresh.states.items():
+            self._states[agent][fleets] = rows
+        self._elapsed = np.where(ended, 0, self._elapsed)
+
+    def _observed(
+        self,
+        state: FleetState,
+        outcome: Outcome,
+        measured: Measured,
+        good: Floats,
+        smoothed: Floats,
+        violations: Floats,
+    ) -> States:
         return signals.observe(
             self.parameters,
             self._constants.max_replicas,
             self._nominal,
-            self._state,
-            self._outcome,
+            state,
+            outcome,
             measured,
-            self._good,
-            self._smoothed,
-            self._violations,
+            good,
+            smoothed,
+            violations,
         )
-
-    def _restart(self, ended: Booleans) -> None:
-        """Begin new episodes in some fleets; the others keep everything."""
-        kept = _arrays(self)
-        states = self._states
-        step = self._step
-        self._step = step - 1  # the draws of the step that has just been taken: one look costs no step of the others
-        self._state = initial_state(self._constants, self._begin())
-        self._smoothed = np.full(self.fleets, self._nominal)
-        self._elapsed = np.zeros_like(self._elapsed)
-        self._look()
-        fresh = _arrays(self)
-        merged = _merged(kept, fresh, ended)
-        fresh_states = self._states
-        self.restore({**merged, "seed": self._seed, "step": step})
-        self._states = {agent: np.where(ended[:, None], fresh_states[agent], states[agent]) for agent in states}
 
     def _held(self, name: str, value: Floats) -> Floats:
         if name not in BOUNDS:
@@ -252,31 +291,37 @@ def _copied(parts: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     return {name: value.copy() for name, value in parts.items()}
 
 
-def _arrays(environment: FleetEnvironment) -> dict[str, Any]:
-    state = _fields(environment._state)
+def _taken(parts: Mapping[str, NDArray[Any]], columns: NDArray[np.int64]) -> dict[str, Any]:
+    return {name: value[..., columns] for name, value in parts.items()}
+
+
+def _tree(present: _Present) -> dict[str, Any]:
+    """The arrays of the present, one column per fleet, as nested dicts."""
+    state = _fields(present.state)
     state["traffic"], state["knobs"] = _fields(state["traffic"]), _fields(state["knobs"])
     return {
         "state": state,
-        "outcome": _fields(environment._outcome),
-        "elapsed": environment._elapsed,
-        "smoothed": environment._smoothed,
-        "good": environment._good,
-        "violations": environment._violations,
+        "outcome": _fields(present.outcome),
+        "smoothed": present.smoothed,
+        "good": present.good,
+        "violations": present.violations,
     }
 
 
-def _columns(parts: Mapping[str, Any], fleets: NDArray[np.int64]) -> dict[str, Any]:
-    return {
-        name: _columns(value, fleets) if isinstance(value, dict) else value[..., fleets]
-        for name, value in parts.items()
-    }
+def _arrays(environment: FleetEnvironment) -> dict[str, Any]:
+    return {**_tree(environment.present), "elapsed": environment.elapsed}
 
 
-def _merged(kept: Mapping[str, Any], fresh: Mapping[str, Any], where: Booleans) -> dict[str, Any]:
-    return {
-        name: _merged(value, fresh[name], where) if isinstance(value, dict) else np.where(where, fresh[name], value)
-        for name, value in kept.items()
-    }
+def _every(parts: Mapping[str, Any], change: Callable[[NDArray[Any]], NDArray[Any]]) -> dict[str, Any]:
+    return {name: _every(value, change) if isinstance(value, dict) else change(value) for name, value in parts.items()}
+
+
+def _put(own: Mapping[str, Any], fresh: Mapping[str, Any], columns: NDArray[np.int64]) -> None:
+    for name, value in fresh.items():
+        if isinstance(value, dict):
+            _put(own[name], value, columns)
+        else:
+            own[name][..., columns] = value
 
 
 def _require_like(own: Mapping[str, Any], given: Mapping[str, Any], path: str) -> None:

@@ -112,7 +112,7 @@ def test_fleets_that_are_not_restarted_go_on_as_if_nobody_was() -> None:
     rng = np.random.default_rng(0)
     actions = [_random_actions(10, rng) for _ in range(14)]
     long, short = FleetEnvironment(default_parameters(), 10, seed=2), FleetEnvironment(_short(10), 10, seed=2)
-    short._elapsed[::2] = 5  # the even ones are cut off in the middle
+    short.elapsed[::2] = 5  # the even ones are cut off in the middle
     for each in actions[:9]:
         expected, found = long.step(each), short.step(each)
     for agent in AGENTS:
