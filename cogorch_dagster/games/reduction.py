@@ -11,7 +11,6 @@ import numpy as np
 
 from cogorch_dagster.games.payoffs import Floats, Game, Profile, named_game
 
-
 _GLANCE = 32
 
 

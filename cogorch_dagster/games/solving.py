@@ -16,9 +16,19 @@ from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.games import logit_path, polymatrix
 from cogorch_dagster.games.derivatives import Derivatives, derivatives
 from cogorch_dagster.games.lemke_howson import solve_two_players
-from cogorch_dagster.games.payoffs import Equilibrium, Floats, Game, Profile, verified
-from cogorch_dagster.games.pure import best_pure
-from cogorch_dagster.games.reduction import Reduction, reduced
+from cogorch_dagster.games.pareto import choose
+from cogorch_dagster.games.payoffs import (
+    Equilibrium,
+    Floats,
+    Game,
+    Profile,
+    named_game,
+    nash_conv,
+    pure_profile,
+    verified,
+)
+from cogorch_dagster.games.pure import TOLERANCE, pure_equilibria
+from cogorch_dagster.games.reduction import Reduction, reduced, scaled
 from cogorch_dagster.games.regret_matching import regret_matching
 
 ACCEPTED = 1e-5
@@ -56,27 +66,37 @@ def solve(game: Game, *, limit_s: float = 10.0, seed: int = 0, pure_first: bool 
     if game.n_players == 2:
         return solve_two_players(game)
     if pure_first or game.n_players == 1:
-        pure = best_pure(game)
+        pure = _pure(game, started)
         if pure is not None:
             return pure
     found = _mixed(game, started, seed=seed, deadline=ends - (1 - _SEARCH) * limit_s)
     return found if found.relative <= ACCEPTED else regret_matching(game, deadline=ends)
 
 
+def _pure(game: Game, started: float) -> Equilibrium | None:
+    """The pure equilibrium to play: as `pure.best_pure`, but rounding is counted in each player's own units."""
+    joints = pure_equilibria(named_game(scaled(game.payoffs)))
+    if not joints:
+        return None
+    payoffs = game.payoffs[(slice(None), *np.array(joints).T)].T
+    joint = joints[choose(payoffs, TOLERANCE * game.range)]
+    return verified(game, pure_profile(game, joint), "pure enumeration", time.perf_counter() - started)
+
+
 def _mixed(game: Game, started: float, *, seed: int, deadline: float) -> Equilibrium:
-    """The answer with the least NashConv that the chain finds by the deadline."""
+    """The answer of the chain by the deadline with the least NashConv, each player's gain in units of its own payoffs.
+
+    In the units of the whole game a player with small payoffs could be left with an arbitrary action.
+    """
     reduction = reduced(game)
-    answers = (
-        verified(game, reduction.restored(profile), method, time.perf_counter() - started)
-        for method, profile in _candidates(reduction, seed, deadline)
-    )
-    best = next(answers)
-    while best.relative > _AIM and time.monotonic() < deadline:
-        another = next(answers, None)
-        if another is None:
+    best, least, by = None, np.inf, ""
+    for method, profile in _candidates(reduction, seed, deadline):
+        gap = 0.0 if reduction.game is None else nash_conv(reduction.game, profile)
+        if best is None or gap < least:
+            best, least, by = profile, gap, method
+        if least <= _AIM or time.monotonic() >= deadline:
             break
-        best = min(best, another, key=lambda answer: answer.relative)
-    return best
+    return verified(game, reduction.restored(best or ()), by, time.perf_counter() - started)
 
 
 def _candidates(reduction: Reduction, seed: int, deadline: float) -> Iterator[tuple[str, Profile]]:
