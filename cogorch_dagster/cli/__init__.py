@@ -15,6 +15,7 @@ from cogorch_dagster.cli import (
     doctor,
     evaluate,
     flags,
+    fleet,
     guard,
     incidents,
     nash,
@@ -56,6 +57,7 @@ app.add_typer(canary.app, name="canary", short_help="Versions that take over tra
 app.add_typer(audit.app, name="audit", short_help="The log of all that happened.")
 app.command("lineage", short_help="Where a version comes from.", epilog=audit.LINEAGE_EPILOG)(audit.lineage)
 app.add_typer(incidents.app, name="incidents", short_help="Incidents and regime changes.")
+app.add_typer(fleet.app, name="fleet", short_help="Calibrate the simulated fleet.")
 app.add_typer(flags.app, name="flags", short_help="Switches; learning.enabled stops learning.")
 app.add_typer(token.app, name="token", short_help="Who may talk to the service.")
 

@@ -5,11 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cogorch_dagster.cli.output import JsonOption, Output, examples, fields, load_settings, moment, say, table, text
+from cogorch_dagster.cli.output import JsonOption, Output, examples, fields, load_settings, say, table, text, when
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import sqlalchemy as sa
 
     from cogorch_dagster.evaluation.report import Evaluation, Report
@@ -19,7 +17,6 @@ EVALUATE_EPILOG = examples(
     "cogorch evaluate --policy new.yaml --since 7d",
     "cogorch evaluate --policy router-core@1.0.1 --since 24h --context task --plot forest.png",
 )
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _VALUE = ("value", "95 % interval")
 _IMAGES = ("png", "svg", "pdf")
 
@@ -55,7 +52,7 @@ def evaluate(
     if plot is not None and plot.suffix.removeprefix(".") not in _IMAGES:
         raise InvalidInput(f"{plot} must end in {', '.join('.' + each for each in _IMAGES)}")
     settings = load_settings()
-    begin, end = period(_when(since), _when(until) if until else None)
+    begin, end = period(when(since), when(until) if until else None)
     with transaction(settings) as connection:
         policy_id, params = _target(connection, policy, log_of)
         baseline = _in_force(connection, policy_id)
@@ -87,16 +84,6 @@ def evaluate(
     if refusal:
         say(f"refused ({refusal['reason']}): {refusal['message']}")
         raise typer.Exit(3)
-
-
-def _when(given: str) -> "datetime | None":
-    """A time, or one that lies an age such as 7d back."""
-    from datetime import UTC, datetime, timedelta
-
-    number, unit = given[:-1], given[-1:]
-    if unit in _UNITS and number.isdecimal() and len(number) <= 6:
-        return datetime.now(UTC) - timedelta(**{_UNITS[unit]: int(number)})
-    return moment(given)
 
 
 def _target(connection: "sa.Connection", given: str, log_of: str | None) -> tuple[str, dict[str, Any]]:

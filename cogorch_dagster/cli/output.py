@@ -37,6 +37,8 @@ EXIT_CODES = (
     "  130  interrupted"
 )
 
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
 _json_stream: TextIO | None = None
 
 
@@ -173,6 +175,20 @@ def moment(text: str | None) -> datetime | None:
     except ValueError as error:
         raise InvalidInput(f"{text!r} is not a time such as 2026-01-31T12:00:00Z") from error
     return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+
+
+def when(text: str) -> datetime | None:
+    """A time as `moment` reads it, or one that lies an age such as 90m, 24h or 7d back.
+
+    Raises:
+        InvalidInput: neither.
+    """
+    from datetime import UTC, timedelta
+
+    number, unit = text[:-1], text[-1:]
+    if unit in _UNITS and number.isdecimal() and len(number) <= 6:
+        return datetime.now(UTC) - timedelta(**{_UNITS[unit]: int(number)})
+    return moment(text)
 
 
 def _reserve_stdout() -> None:

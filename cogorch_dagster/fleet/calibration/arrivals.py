@@ -2,10 +2,12 @@
 
 Counts of a calm minute have the mean `rate * shape(time of day)` and `dispersion` times that as variance (a negative
 binomial law); in bursts, the second state of a hidden Markov chain, the mean is `burst_factor` times as large. Shape
-and chain are fitted in turn, each given the other.
+and chain are fitted in turn, each given the other; the rate then gives all minutes together the mean of the data.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,20 +86,28 @@ def fit_arrivals(frame: Frame, tenant: int, base: TenantParameters) -> Found:
     days = minutes / 1440
     begins, busy = (chain.begins, share * minutes) if found else (0.0, 0.0)
     weight = begins + PRIOR_BURSTS
-    values = {
-        "requests_per_second": level.rate / 60,
+    values: dict[str, Any] = {
         "hourly_shape": tuple(level.shape),
         "dispersion": float(np.clip(spread - frame.thinning[tenant], 1.0, 1e6)),
         "bursts_per_day": (begins + base.bursts_per_day * PRIOR_DAYS) / (days * (1 - share * found) + PRIOR_DAYS),
         "burst_minutes": (busy + base.burst_minutes * PRIOR_BURSTS) / weight,
         "burst_factor": min((factor * begins + base.burst_factor * PRIOR_BURSTS) / weight, 100.0),
     }
+    values["requests_per_second"] = _calm_rate(total, level.shape, times[observed], values)
     said = f"{rate_from}, {begins:.0f} bursts, drawn towards the default"
     origin = {name: said if name in BURSTS else rate_from for name in values}
     hours = len(set((times[observed] // 60).tolist()))
     if hours < HOURS:
         origin["hourly_shape"] += f", {hours} of {HOURS} hours; the others drawn towards 1"
     return Found(values, origin)
+
+
+def _calm_rate(total: float, shape: Floats, times: Integers, bursts: Mapping[str, Any]) -> float:
+    """Rate per second with which shape and bursts, drawn to the defaults as they are, give the total of the data."""
+    expected = float((interpolation(times) @ shape).sum())
+    busy = bursts["bursts_per_day"] * bursts["burst_minutes"] / 1440
+    factor = 1 + busy / (1 + busy) * (bursts["burst_factor"] - 1)
+    return float(total / max(expected, 1e-9) / factor / 60)
 
 
 def _level(counts: Floats, times: Integers, calm: Floats, spread: float) -> _Level:

@@ -19,7 +19,7 @@ TURNS = 8
 MOST_RATIO = 6.0
 # Timeouts above this share make durations too short to be called good.
 MOST_TIMEOUTS = 0.02
-# The slowdown must be this many standard errors above 0.
+# The slowdown must be this many standard errors above 0, or so well known that even the default would be.
 LEAST_T = 4.0
 PRIOR_ROWS = 20.0
 COEFFICIENTS = ("overhead_ms", "prefill_ms_per_token", "decode_ms_per_token")
@@ -46,15 +46,19 @@ def fit_durations(frame: Frame, model: int, base: ModelParameters, incidents: In
     for column, field in ((1, "prefill_ms_per_token"), (2, "decode_ms_per_token")):
         if not columns[:, column].any():
             origin[field] = f"{said}, without {'input' if column == 1 else 'output'} tokens: all is in overhead_ms"
-    company = _company(columns, rows, coefficients)
+    slowdown = 0.0
+    company = _company(columns, rows, coefficients, base.batch_slowdown)
     if company is None:
         known = np.isfinite(rows.concurrency).any()
-        why = "no slower in company" if known else "replicas of the models not given, so company is unknown"
+        why = (
+            "company too alike to tell what it does"
+            if known
+            else "replicas of the models not given, so company is unknown"
+        )
         origin["batch_slowdown"] = f"default: {why}; overhead_ms and times per token hold at the mean load"
     else:
         coefficients, slowdown = company
-        stretch = 1 + slowdown * (np.where(np.isfinite(rows.concurrency), rows.concurrency, 1.0) - 1)
-        prediction = columns @ coefficients * stretch
+        prediction = columns @ coefficients * _stretch(rows, slowdown)
         values |= dict(zip(COEFFICIENTS, map(float, coefficients), strict=True)) | {"batch_slowdown": slowdown}
         origin["batch_slowdown"] = said
     ratio = rows.work_ms / np.maximum(prediction, 1e-6)
@@ -63,7 +67,7 @@ def fit_durations(frame: Frame, model: int, base: ModelParameters, incidents: In
     values["residual_sigma"] = min(float(np.sqrt(np.average((logs - centre) ** 2, weights=rows.weight))), 3.0)
     origin["residual_sigma"] = said
     slow = all_rows.take(ill)
-    expected = np.maximum(design(slow) @ coefficients, 1e-6) if len(slow) else np.empty(0)
+    expected = np.maximum(design(slow) @ coefficients * _stretch(slow, slowdown), 1e-6) if len(slow) else np.empty(0)
     slower = np.clip(slow.work_ms / expected, 0.0, 100.0).sum() + base.degraded_slowdown * PRIOR_ROWS
     values["degraded_slowdown"] = float(np.clip(slower / (len(slow) + PRIOR_ROWS), 1.0, 100.0))
     origin["degraded_slowdown"] = f"observations: {len(slow):,} successes in incidents, drawn towards the default"
@@ -73,6 +77,11 @@ def fit_durations(frame: Frame, model: int, base: ModelParameters, incidents: In
         name = frame.models[model].name
         warnings = (f"{late:.1%} of the attempts of {name} timed out; its durations are too short by their tail",)
     return Found(values, origin, warnings)
+
+
+def _stretch(rows: Rows, slowdown: float) -> Floats:
+    stretch: Floats = 1 + slowdown * (np.where(np.isfinite(rows.concurrency), rows.concurrency, 1.0) - 1)
+    return stretch
 
 
 def design(rows: Rows) -> Floats:
@@ -85,10 +94,18 @@ def design(rows: Rows) -> Floats:
     return np.stack(columns, axis=1)
 
 
-def _coefficients(columns: Floats, work: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """Coefficients [3] and predictions [N]."""
+def non_negative(columns: Floats, target: Floats) -> Floats:
+    """Least squares of `columns` [N, K] on `target` [N] without negative coefficients [K]."""
     from scipy.optimize import nnls
 
+    # The triangle of the QR decomposition has the same solution, whatever N is.
+    orthogonal, triangle = np.linalg.qr(columns)
+    coefficients: Floats = nnls(triangle, orthogonal.T @ target)[0]
+    return coefficients
+
+
+def _coefficients(columns: Floats, work: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """Coefficients [3] and predictions [N]."""
     prediction = np.full(len(work), float(np.average(work, weights=weight)))
     # Columns of one size each, as the solver's tolerance is absolute.
     size = np.maximum(columns.max(axis=0), 1e-9)
@@ -96,13 +113,13 @@ def _coefficients(columns: Floats, work: Floats, weight: Floats) -> tuple[Floats
     for _ in range(TURNS):
         scale = np.sqrt(weight) / prediction
         target = np.minimum(work, MOST_RATIO * prediction)
-        coefficients = nnls(columns / size * scale[:, None], target * scale)[0] / size
+        coefficients = non_negative(columns / size * scale[:, None], target * scale) / size
         # A floor, as the smallest prediction would otherwise have all the weight.
         prediction = np.maximum(columns @ coefficients, 0.05 * np.average(work, weights=weight))
     return coefficients, prediction
 
 
-def _company(columns: Floats, rows: Rows, start: Floats) -> tuple[Floats, float] | None:
+def _company(columns: Floats, rows: Rows, start: Floats, default: float) -> tuple[Floats, float] | None:
     """Coefficients and slowdown from rows whose company is known, in turn; None where it is not found."""
     known = np.isfinite(rows.concurrency)
     if known.sum() < LEAST_ROWS or known.mean() < 0.8 or np.std(rows.concurrency[known]) < 0.1:
@@ -120,4 +137,4 @@ def _company(columns: Floats, rows: Rows, start: Floats) -> tuple[Floats, float]
         residual = right - left @ np.array([level, slope])
         error = float(np.sqrt(np.linalg.pinv(left.T @ left)[1, 1] * residual.var())) / max(float(level), 1e-6)
         coefficients = _coefficients(part, work / (1 + slowdown * others), weight)[0]
-    return (coefficients, slowdown) if slowdown > LEAST_T * error else None
+    return (coefficients, slowdown) if max(slowdown, default) > LEAST_T * error else None

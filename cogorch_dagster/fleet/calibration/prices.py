@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cogorch_dagster.fleet.calibration.durations import non_negative
 from cogorch_dagster.fleet.calibration.found import Found, kept
 from cogorch_dagster.fleet.calibration.frame import Frame
 
@@ -11,8 +12,6 @@ FIELDS = ("usd_per_million_input", "usd_per_million_output")
 
 def fit_prices(frame: Frame, model: int) -> Found:
     """Both prices in USD per million tokens; without 50 rows of cost and lengths the defaults stay."""
-    from scipy.optimize import nnls
-
     rows = frame.rows
     chosen = (rows.model == model) & np.isfinite(rows.cost_usd)
     priced = int(chosen.sum())
@@ -24,7 +23,7 @@ def fit_prices(frame: Frame, model: int) -> Found:
     scale = np.sqrt(rows.weight) / np.maximum(rows.cost_usd, max(float(rows.cost_usd.mean()) * 0.05, 1e-12))
     columns = np.stack([rows.input_tokens, rows.output_tokens], axis=1)
     size = np.maximum(columns.max(axis=0), 1.0)
-    prices = np.minimum(nnls(columns / size * scale[:, None], rows.cost_usd * scale)[0] / size * 1e6, 1e9)
+    prices = np.minimum(non_negative(columns / size * scale[:, None], rows.cost_usd * scale) / size * 1e6, 1e9)
     left = np.abs(columns @ prices / 1e6 - rows.cost_usd).sum() / max(float(rows.cost_usd.sum()), 1e-12)
     warnings: tuple[str, ...] = ()
     if left > 0.1:
