@@ -37,12 +37,9 @@ def recommended(ready: Floats, starting: Floats, utilisation: Floats, *, target:
         target: of the utilisation. tolerance: of its ratio to the target around 1.
     """
     ordered, ratio = ready + starting, utilisation / target
-    with_starting = ratio * ready / ordered
-    rising = ratio > 1 + tolerance
-    # Who asks for more looks again with the starting ones as idle, and waits for them if that is enough.
-    more = np.where(with_starting > 1 + tolerance, np.ceil(ratio * ready * ROUNDING), ordered)
-    fewer = np.where(ratio < 1 - tolerance, np.ceil(ratio * ready * ROUNDING), ordered)
-    return np.asarray(np.where(rising, np.maximum(more, ordered), np.minimum(fewer, ordered)))
+    # Who would ask for more looks again with the starting ones as idle, and waits for them if that is enough.
+    changed = (ratio * ready / ordered > 1 + tolerance) | (ratio < 1 - tolerance)
+    return np.asarray(np.where(changed, np.ceil(ratio * ready * ROUNDING), ordered))
 
 
 class Autoscaler:
