@@ -7,7 +7,7 @@ drift, and it does no harm when an index is named twice. What the values mean be
 
 from itertools import pairwise
 
-from torch import Tensor, arange, device, float64, int64, zeros
+from torch import Tensor, arange, device, float64, int64, searchsorted, zeros
 
 CHILDREN = 64
 # The largest float64 below 1: a target that rounding pushed up to the sum of a node is brought back under it.
@@ -56,9 +56,10 @@ class SumTree:
         node = targets.new_zeros(len(targets), dtype=int64)
         rows = arange(len(targets), device=targets.device)
         for level in reversed(self.levels):
-            sums = level[node].cumsum(-1)
+            # Whichever is less to add up: all groups of the level, or those asked for.
+            sums = level.cumsum(-1)[node] if len(level) < len(targets) else level[node].cumsum(-1)
             targets = targets.minimum(sums[:, -1] * BELOW_ONE)
-            child = (sums <= targets[:, None]).sum(-1).clamp_(max=CHILDREN - 1)
+            child = searchsorted(sums, targets[:, None], right=True)[:, 0].clamp_(max=CHILDREN - 1)
             targets = targets - sums[rows, child - 1].where(child > 0, 0.0)
             node = node * CHILDREN + child
         return node
