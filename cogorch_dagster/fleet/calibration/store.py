@@ -28,7 +28,8 @@ def save(connection: sa.Connection, calibration: Calibration) -> bool:
         "fits": {"fits": document["fits"], "quantities": document["quantities"], "seed": calibration.seed},
         "warnings": document["warnings"],
     }
-    return connection.execute(insert(table).values(values).on_conflict_do_nothing()).rowcount == 1
+    added = insert(table).values(values).on_conflict_do_nothing().returning(table.c.digest)
+    return connection.execute(added).first() is not None
 
 
 def latest(connection: sa.Connection) -> Calibration | None:
