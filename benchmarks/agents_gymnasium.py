@@ -5,7 +5,8 @@
 
 Every seed trains for the whole budget of steps; the return is that of greedy episodes of the last weights, on
 environments of their own. On the way there an evaluation now and then finds the CPU time of training at which the
-threshold was first reached (evaluations not counted). With `--peer`, stable-baselines3 in the zoo's settings trains
+threshold was first reached (evaluations not counted), and the weights of then, which early stopping would keep, are
+evaluated again on fresh episodes ("kept"). With `--peer`, stable-baselines3 in the zoo's settings trains
 until it is there too, or the budget is spent, and in our settings for some thousand steps (steps per second), on the
 same vector environment. One thread. The tasks are in agents_gymnasium_policy.py (ppo, a2c) and
 agents_gymnasium_value.py (dqn, ddpg).
@@ -121,6 +122,7 @@ class Progress:
         self.environment, self.task, self.seed = environment, task, seed
         self.spent, self.started, self.due = 0.0, time.process_time(), task.evaluate_every
         self.reached: tuple[int, float] | None = None
+        self.return_then: float | None = None
 
     def after(self, done: int, act: Act) -> None:
         if self.reached is not None or done < self.due:
@@ -129,14 +131,20 @@ class Progress:
         self.spent += time.process_time() - self.started
         if evaluate(self.environment, act, self.task.episodes, self.seed) >= self.task.threshold:
             self.reached = done, self.spent
+            self.return_then = self._fresh(act)
         self.started = time.process_time()
+
+    def _fresh(self, act: Act) -> float:
+        """On episodes other than those that said that the threshold is reached."""
+        return evaluate(self.environment, act, max(50, self.task.episodes), self.seed + 500)
 
     def result(self, act: Act, done: int) -> dict[str, Any]:
         seconds = self.spent + time.process_time() - self.started
         steps, until = self.reached or (None, None)
         return {
             "seed": self.seed,
-            "return": evaluate(self.environment, act, max(50, self.task.episodes), self.seed + 500),
+            "return": self._fresh(act),
+            "return_at_threshold": self.return_then,
             "seconds": seconds,
             "steps_per_second": done / seconds,
             "threshold_steps": steps,
@@ -179,6 +187,7 @@ def summary(runs: list[dict[str, Any]], threshold: float) -> dict[str, Any]:
         "mean_return": float(returns.mean()),
         "lowest_return": float(returns.min()),
         "at_threshold": int((returns >= threshold).sum()),
+        "kept_at_threshold": sum((run["return_at_threshold"] or -np.inf) >= threshold for run in runs),
         "seeds": len(runs),
         "median_threshold_steps": _finite(float(np.median(steps))),
         "median_threshold_seconds": _finite(float(np.median(until))),
@@ -226,14 +235,23 @@ def measure(name: str, environment: str, options: argparse.Namespace) -> dict[st
 
 def report(found: dict[str, Any]) -> None:
     print(f"{found['algorithm']} on {found['environment']}, {found['steps']:,} steps, {found['settings']}")
-    columns = ("", "return", "lowest", f"at {found['threshold']:g}", "until (steps)", "until (CPU s)", "steps/s")
+    columns = (
+        "",
+        "return",
+        "lowest",
+        f"at {found['threshold']:g}",
+        "kept",
+        "until (steps)",
+        "until (CPU s)",
+        "steps/s",
+    )
     print(f"  {columns[0]:<8}" + "".join(f"{column:>15}" for column in columns[1:]))
     for who in ("ours", "peer"):
         if who in found:
             row = found[who]
             print(
                 f"  {who:<8}{row['mean_return']:15.1f}{row['lowest_return']:15.1f}"
-                f"{row['at_threshold']:>12}/{row['seeds']:<2}{_shown(row['median_threshold_steps']):>15}"
+                f"{row['at_threshold']:>12}/{row['seeds']:<2}{row['kept_at_threshold']:15}{_shown(row['median_threshold_steps']):>15}"
                 f"{_shown(row['median_threshold_seconds']):>15}{row['median_steps_per_second']:15,.0f}"
             )
     if "speed" in found:
