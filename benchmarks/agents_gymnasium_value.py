@@ -29,8 +29,6 @@ DQN_CARTPOLE = DQNSettings(
     priorities=Priorities(beta_steps=CARTPOLE_STEPS),
     return_steps=3,
     learning_rate=1e-3,
-    final_learning_rate=1e-4,
-    decay_steps=CARTPOLE_STEPS,
     batch_size=128,
     gradient_steps=2,
     target_share=0.02,
