@@ -5,9 +5,9 @@
 
 Static defaults, autoscalers at three targets, and the first design's Q-learning with its fixed epsilon (as it ran:
 one action in five is random for ever; and its best actions only) and with a decaying one. The Q-tables learn from
-`train-fleets * train-steps` steps of single fleets; few fleets for many steps, because a table that is shared learns
-as often as there are steps, and learns worse from the same budget with many fleets. Then the coverage of the 95 % interval at several numbers of seeds,
-and CPU time of an evaluation and of a comparison.
+`train-fleets * train-steps` steps of single fleets; few fleets for many steps, because a shared table is updated once
+per step and learns less from the same budget with many fleets. Then the coverage of the 95 % interval at several
+numbers of seeds, and CPU time of an evaluation and of a comparison.
 """
 
 import argparse

@@ -33,6 +33,7 @@ PARAMETERS = default_parameters()
         (4, 4, 0.9, 8),  # 7.2 of 8: those that start are enough
         (4, 2, 0.9, 8),  # 7.2 of 6: they are not
         (4, 4, 1.0, 8),
+        (4, 3, 0.9, 7),  # 7.2 of 7: within the tolerance
         (4, 3, 1.0, 8),  # 8 of 7: a seventh too much
         (4, 4, 0.2, 2),  # what starts is called off with the rest
     ],

@@ -1,5 +1,7 @@
 """The tabular controller: its rows, what its actions do to a fleet, its update in the fleet, its exploration."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,24 @@ def test_a_step_in_the_fleet_by_hand() -> None:
     old, aim = before[row, 0], float(step.rewards[0]) + 0.95 * before[after].max()
     assert controller.table[tuple(changed[0])] == pytest.approx(old + 0.1 * (aim - old))
     assert controller.steps == 1
+
+
+def test_an_episode_that_is_cut_off_is_worth_what_followed_it() -> None:
+    short = PARAMETERS.model_copy(update={"horizon": 1})
+    environment, controller = FleetEnvironment(short, 1, seed=5), TabularController(short, seed=1)
+    step = environment.step(controller.act(environment.states))
+    assert step.truncated.all()
+    # Make the two rows differ, whatever the fleet did.
+    begun = np.zeros_like(step.states["policy"])
+    step = replace(step, states=step.states | {"policy": begun})
+    after = int(row_of(step.final_states, short)[0])
+    assert int(row_of(step.states, short)[0]) != after
+    controller.table[after] = 7.0
+    before = controller.table.copy()
+    controller.observe(step)
+    ((row, action),) = np.argwhere(controller.table != before)
+    aim = float(step.rewards[0]) + 0.95 * 7.0
+    assert controller.table[row, action] == pytest.approx(0.9 * before[row, action] + 0.1 * aim)
 
 
 def test_epsilon_stays_or_falls() -> None:
