@@ -1,63 +1,38 @@
 """Proposals for a router: the weights whose lower bound of the improvement is highest, held to independent evidence.
 
 The decisions are split in two by a hash of their id. One half chooses the weights, the other, which has not seen the
-choice, estimates them; so the estimate of the chosen weights is not inflated by having been chosen. Estimates assume
-that requests do not affect each other: an arm that slows down under more load is worth less than it was when logged.
+choice, estimates them; so the estimate of the chosen weights is not inflated by having been chosen. What the estimates
+are is `measured`, what becomes of a draft `drafts`.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 
-from cogorch_dagster.errors import InvalidInput, Refused
+from cogorch_dagster.errors import Refused
 from cogorch_dagster.evaluation.decisions import HALVES, Decisions, read_decisions
-from cogorch_dagster.evaluation.estimators import estimate
-from cogorch_dagster.evaluation.importance import importance
-from cogorch_dagster.evaluation.improvement import improvement
 from cogorch_dagster.evaluation.measurement import period
 from cogorch_dagster.evaluation.patterns import Floats, Patterns
-from cogorch_dagster.evaluation.report import evaluate
 from cogorch_dagster.evaluation.router import tenant_weights_of, weights_of
-from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import decisions as policy_decisions
-from cogorch_dagster.policies import flags, store
 from cogorch_dagster.policies.store import PolicyVersion
-from cogorch_dagster.proposals import requirements, settling, slices
-from cogorch_dagster.proposals.evidence import by_arm, evidence_document
+from cogorch_dagster.proposals import drafts, requirements, settling, slices
+from cogorch_dagster.proposals.drafts import Proposal, Refusal
+from cogorch_dagster.proposals.evidence import by_arm
 from cogorch_dagster.proposals.limits import Limits
+from cogorch_dagster.proposals.measured import measured
 from cogorch_dagster.proposals.requirements import Insufficient
 from cogorch_dagster.proposals.search import Objective, Region, best_weights
 from cogorch_dagster.settings import Settings
 
+__all__ = ["ACTOR", "Proposal", "Refusal", "propose"]
+
 ACTOR = "proposals:router"
 SEARCH_HALF, ESTIMATION_HALF = range(HALVES)
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A stored draft. `created` is false when the same inputs had already given it; `decision` is one by rule."""
-
-    version: PolicyVersion
-    created: bool
-    decision: policy_decisions.Decision | None
-
-    @property
-    def evidence(self) -> dict[str, Any]:
-        return self.version.evidence or {}
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why there is no proposal; `evidence` holds what was found, as far as it came."""
-
-    reason: str
-    message: str
-    evidence: dict[str, Any]
 
 
 def propose(
@@ -96,10 +71,10 @@ def propose(
         )
         settling.require_judged(settings, active, found)
         inputs = _inputs(active, found, limits, seed)
-        if (draft := _same_draft(settings, active, inputs)) is not None:
+        if (draft := drafts.same_draft(settings, active, inputs)) is not None:
             return draft
         params, evidence = _candidate(active, found, limits, seed, inputs)
-        return _store(settings, active, params, evidence, actor)
+        return drafts.stored(settings, active, params, evidence, actor)
     except Insufficient as refusal:
         return Refusal(refusal.reason, str(refusal), refusal.evidence)
     except Refused as refusal:
@@ -108,24 +83,7 @@ def propose(
 
 def _ready(settings: Settings, policy_id: str) -> PolicyVersion:
     """The active version, if a proposal for it may be made now."""
-    with transaction(settings) as connection:
-        flags.require_learning(connection, f"a proposal for {policy_id}")
-        policy = store.policy(connection, policy_id)
-        active = store.active(connection, policy_id)
-        waiting = policy_decisions.waiting(connection, policy_id)
-    if policy.kind != "router":
-        raise InvalidInput(f"{policy_id} is of kind {policy.kind}; weights are proposed for policies of kind router")
-    if active is None:
-        raise Refused(
-            "no_active_policy",
-            f"{policy_id} has no active version to improve on; propose one by hand and activate it first",
-        )
-    if waiting:
-        raise Refused(
-            "decision_waiting",
-            f"{waiting[0].ref} has been decided on ({waiting[0].action}) and waits for its activation; "
-            "activate or reject it, then propose on what it brings",
-        )
+    active = drafts.improvable(settings, policy_id, ("router",))
     used = sum(weight > 0 for weight in weights_of(active.params).values())
     if used < 2:
         raise Refused(
@@ -160,36 +118,25 @@ def _candidate(
         for everybody, table in ((new, own_after), (old, own))
     )
     after = by_arm(independent, new, before)
-    estimated = estimate(independent, new_table, "dr")
-    dr, snips = (improvement(independent, new_table, old_table, name) for name in ("dr", "snips"))
-    document = evidence_document(
-        active=active,
-        decisions=found,
-        patterns=independent,
+    found_out = measured(
+        active,
+        found,
+        independent,
+        new_table,
+        old_table,
         weights={arm: (before[arm], after[arm]) for arm in before},
-        dr=dr,
-        snips=snips,
-        candidate=estimated,
-        report=evaluate(
-            independent,
-            importance(independent, new_table[None]),
-            importance(independent, old_table[None]),
-            baseline_name=active.ref,
-        ),
         tenants=choices,
-        limits=asdict(limits),
+        limits=limits,
         seed=seed,
         inputs=inputs,
-        created_at=datetime.now(UTC),
     )
-    requirements.require_support(estimated, document, limits)
-    requirements.require_gain(dr, snips, document, limits)
+    found_out.require(limits)
     params = {**active.params, "modelWeights": after}
     if own_after:
         params["tenantWeights"] = {
             tenant: by_arm(independent, weights, before) for tenant, weights in sorted(own_after.items())
         }
-    return params, document
+    return params, found_out.document
 
 
 def _for_everybody(search: Patterns, old: Floats, by_tenant: Mapping[str, object], limits: Limits, seed: int) -> Floats:
@@ -200,37 +147,6 @@ def _for_everybody(search: Patterns, old: Floats, by_tenant: Mapping[str, object
         return old
     region = Region.around(old, limits.step_limit, limits.floor)
     return best_weights(Objective(search.rows(rows), old, limits.minimum_ess), region, seed=seed)
-
-
-def _store(
-    settings: Settings, active: PolicyVersion, params: dict[str, Any], evidence: dict[str, Any], actor: str
-) -> Proposal:
-    with transaction(settings) as connection:
-        version = store.propose_version(
-            connection, active.policy_id, params, evidence, parent=active.version, actor=actor
-        )
-        decision = policy_decisions.apply_mode(connection, version.policy_id, version.version)
-        return Proposal(store.version(connection, version.policy_id, version.version), True, decision)
-
-
-def _same_draft(settings: Settings, active: PolicyVersion, inputs: str) -> Proposal | None:
-    """The draft that these inputs have given before; refused when a person has rejected it."""
-    with transaction(settings) as connection:
-        earlier = [
-            version
-            for version in store.versions(connection, active.policy_id)
-            if version.parent == active.version and (version.evidence or {}).get("inputs") == inputs
-        ]
-    for version in reversed(earlier):
-        if version.status == "draft":
-            return Proposal(version, False, None)
-        if version.status == "rejected":
-            raise Refused(
-                "rejected_before",
-                f"the same decisions and limits have given {version.ref}, which was rejected; "
-                "wait for new decisions or change a limit",
-            )
-    return None
 
 
 def _inputs(active: PolicyVersion, found: Decisions, limits: Limits, seed: int) -> str:

@@ -94,7 +94,7 @@ def best_weights(objective: Objective, region: Region, *, seed: int = 0, random_
         weights, value = _climb(objective, region, starts[start], float(values[start]))
         if value > bound:
             best, bound = weights, value
-    rounded = _rounded(best, region)
+    rounded = rounded_weights(best, region)
     return rounded if objective(rounded[None])[0] > values[0] else objective.active
 
 
@@ -110,7 +110,7 @@ def _climb(objective: Objective, region: Region, weights: Floats, value: float) 
     return weights, value
 
 
-def _rounded(weights: Floats, region: Region) -> Floats:
+def rounded_weights(weights: Floats, region: Region) -> Floats:
     """Whole thousandths that sum to 1, by largest remainder; unrounded where the region leaves no room for that."""
     lower, upper = np.ceil(region.lower / RESOLUTION - 1e-6), np.floor(region.upper / RESOLUTION + 1e-6)
     units = np.clip(np.floor(weights / RESOLUTION + 1e-6), lower, upper)
