@@ -19,6 +19,8 @@ from cogorch_dagster.policies.guards import checks as guards
 from cogorch_dagster.policies.store import PolicyVersion
 
 Action = Literal["approve", "reject", "rollback", "abort"]
+# Evidence of this `method` has been measured on no traffic: a person decides on it in every mode.
+SIMULATED = "simulated"
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ def apply_mode(connection: sa.Connection, policy_id: str, version: str) -> Decis
     """Let the policy's mode approve a draft, as actor `rule:<mode>`.
 
     `manual` never does; `autonomous_threshold` when the lower end of evidence `ci95` reaches the policy's threshold;
-    `autonomous_all` always. A rule never overrides a decision that waits for its activation.
+    `autonomous_all` always. A rule never overrides a decision that waits for its activation, and never approves what
+    has been shown in simulation alone (evidence `method` is `simulated`), whatever intervals its evidence names.
 
     Returns:
         The decision, or None when a person has to decide.
@@ -143,6 +146,8 @@ def apply_mode(connection: sa.Connection, policy_id: str, version: str) -> Decis
     policy = store.lock_policy(connection, policy_id)
     target = store.version(connection, policy_id, version)
     if policy.mode == "manual" or target.status != "draft" or waiting(connection, policy_id):
+        return None
+    if (target.evidence or {}).get("method") == SIMULATED:
         return None
     if policy.mode == "autonomous_threshold":
         bound = _lower_bound(target.evidence)
