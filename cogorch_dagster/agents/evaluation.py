@@ -4,7 +4,7 @@ Which of two does better is `scores_comparison.py`; controllers are described in
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,15 +147,22 @@ def evaluate(
     environment = FleetEnvironment(parameters, fleets, seed=seed, weights=weights)
     if isinstance(controller, Starting):
         controller.start(fleets, seed)
-    totals = _Totals(fleets)
-    for step in driven(environment, controller, steps):
+    return scored(controller.name, parameters, driven(environment, controller, steps), seeds, fleets_per_seed)
+
+
+def scored(
+    name: str, parameters: FleetParameters, steps: Iterable[Step], seeds: Sequence[int], fleets_per_seed: int
+) -> Scores:
+    """The figures of steps that were taken by whatever `name` stands for; the fleets of a seed stand together."""
+    totals = _Totals(len(seeds) * fleets_per_seed)
+    for step in steps:
         totals.add(step)
     return Scores(
-        controller=controller.name,
+        controller=name,
         parameters=parameters.digest,
         seeds=tuple(int(each) for each in seeds),
         fleets_per_seed=fleets_per_seed,
-        steps=steps,
+        steps=totals.steps,
         values=totals.values(len(seeds)),
     )
 
