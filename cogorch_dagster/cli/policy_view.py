@@ -61,7 +61,9 @@ def show_version(version: "PolicyVersion") -> None:
 
 
 def _show_estimates(evidence: dict[str, Any]) -> None:
-    """Print the version's value by every estimator, and its difference from its parent in every slice."""
+    """Print what was simulated, the version's value by every estimator, and its difference from its parent by slice."""
+    if simulated := evidence.get("simulated"):
+        _show_simulated(simulated, evidence)
     if estimators := evidence.get("estimators"):
         rows = [(name, each["value"], _interval(each["ci95"])) for name, each in estimators.items()]
         table(("estimator", "value", "95 % interval"), rows, right=("value", "95 % interval"))
@@ -71,6 +73,42 @@ def _show_estimates(evidence: dict[str, Any]) -> None:
             [_slice(each) for each in slices],
             right=("decisions", "difference", "interval"),
         )
+
+
+def _show_simulated(simulated: dict[str, Any], evidence: dict[str, Any]) -> None:
+    """Print where simulated evidence comes from, what it says of each metric, and what the logs say of it."""
+    calibration, found = simulated["calibration"], evidence["recommendation"]
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(calibration["verdicts"].items()))
+    logs = evidence["off_policy"]
+    checkpoints = [f"{agent} {digest[:19]}" for agent, digest in sorted(found["checkpoints"].items())]
+    fields(
+        [
+            ("controller", f"{found['controller']}; changes {', '.join(found['changed'])}"),
+            *([("checkpoints", ", ".join(checkpoints))] if checkpoints else []),
+            (
+                "calibration",
+                f"{calibration['digest'][:19]} on {calibration['rows']:,} rows; fits: {verdicts or 'none'}",
+            ),
+            *[("warning", warning) for warning in calibration["warnings"]],
+            ("simulated on", f"{len(simulated['seeds'])} fresh seeds, {simulated['fleets_per_seed']} fleets each"),
+            *([("by the logs", logs["message"])] if logs["message"] else []),
+            *([("logs silent on", ", ".join(logs["silent_on"]))] if logs["silent_on"] else []),
+            ("agreement", evidence["agreement"]["said"]),
+        ]
+    )
+    rows = [
+        (
+            f"{name}, {each['unit']}",
+            each["active"],
+            each["recommended"],
+            each["difference"],
+            _interval(each["ci95"]),
+            each["answer"],
+        )
+        for name, each in simulated["metrics"].items()
+    ]
+    columns = ("simulated", "active", "recommended", "difference", "95 % interval")
+    table((*columns, ""), rows, right=columns[1:])
 
 
 def _slice(each: dict[str, Any]) -> tuple[object, ...]:
@@ -106,6 +144,13 @@ def evidence_line(evidence: dict[str, Any] | None) -> str:
     """The gist of a version's evidence in one line."""
     if not evidence:
         return "none: proposed by a person or the seed"
+    if evidence.get("method") == "simulated" and "simulated" in evidence:
+        reward = evidence["simulated"]["metrics"]["reward"]
+        low, high = reward["ci95"]
+        return (
+            f"simulated only, so a person decides: reward {reward['difference']:+.4f}, "
+            f"95 % interval {low:+.4f} to {high:+.4f}, {len(evidence['simulated']['seeds'])} seeds"
+        )
     interval = evidence.get("ci95")
     if not isinstance(interval, list) or len(interval) != 2 or "estimate" not in evidence:
         return brief(evidence)
