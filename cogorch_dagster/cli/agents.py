@@ -1,0 +1,348 @@
+"""`cogorch agents`: the four agents that steer the simulated fleet: train, evaluate, compare, list."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cogorch_dagster.cli.output import JsonOption, Output, examples, fields, load_settings, say, table
+
+if TYPE_CHECKING:
+    from cogorch_dagster.agents.joint import Progress
+    from cogorch_dagster.agents.joint_controller import JointController
+    from cogorch_dagster.agents.kept_training import KeptTraining
+    from cogorch_dagster.agents.store import StoredCheckpoint
+    from cogorch_dagster.fleet.parameters import FleetParameters
+    from cogorch_dagster.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="The four agents that steer the simulated fleet.",
+    epilog=examples("cogorch agents train --steps 4000", "cogorch agents compare --baselines static,q-learning"),
+)
+
+CalibrationOption = Annotated[
+    str,
+    typer.Option(metavar="latest|default|FILE", help="The fleet: last calibration (else the defaults), or a file."),
+]
+SeedsOption = Annotated[int, typer.Option(min=2, max=1000, help="Fresh seeds.")]
+FirstSeedOption = Annotated[int, typer.Option(min=0, max=2**32, help="The first of them.")]
+CheckpointOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="DIGEST", help="A stored checkpoint, one for each agent; default: each agent's newest."),
+]
+
+
+@app.command(
+    short_help="Train them together.",
+    epilog=examples(
+        "cogorch agents train",
+        "cogorch agents train --steps 1000 --seed 7 --plot curve.png",
+        "cogorch agents train --steps 1000 --seed 7 --resume",
+    ),
+)
+def train(
+    fleets: Annotated[int, typer.Option(min=1, max=100_000, help="Simulated at once.")] = 256,
+    steps: Annotated[int, typer.Option(min=1, max=10**9, help="Of all fleets at once.")] = 5000,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop there at the latest; --resume goes on.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything random.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the training of the same options that was stopped or killed.")
+    ] = False,
+    calibration: CalibrationOption = "latest",
+    plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Write the learning curve there.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the four agents jointly in simulated fleets and store the best of them, one checkpoint for each.
+
+    Everything is written to a file after each evaluation. Ctrl-C ends the training after its present step; --resume
+    with the same options then goes on as if it had never stopped.
+    """
+    out = Output(as_json)
+    from cogorch_dagster.agents.joint_configuration import JointConfiguration
+    from cogorch_dagster.agents.kept_training import resumable, train_and_keep
+
+    _require_png(plot)
+    settings = load_settings()
+    parameters = _parameters(settings, calibration)
+    configuration = JointConfiguration(fleets=fleets, steps=steps, seed=seed)
+    path = resumable(settings, parameters, configuration) if resume else None
+    with _stopping(minutes) as (stop, interrupted), _progress(configuration.steps) as show:
+        found = train_and_keep(
+            settings, parameters, configuration, resume=path, progress=show, stop=stop, store_stopped=not interrupted()
+        )
+    if plot is not None:
+        _plot_curve(found, plot)
+    out.result(_trained(found), lambda: _show_trained(found))
+    if interrupted():
+        raise typer.Exit(130)
+
+
+@app.command(
+    short_help="How well they steer.",
+    epilog=examples("cogorch agents evaluate --seeds 20", "cogorch agents evaluate --calibration default --json"),
+)
+def evaluate(
+    checkpoint: CheckpointOption = None,
+    seeds: SeedsOption = 20,
+    first_seed: FirstSeedOption = 0,
+    calibration: CalibrationOption = "latest",
+    as_json: JsonOption = False,
+) -> None:
+    """Let the agents steer fresh fleets, without exploration, and print what comes of it per metric."""
+    out = Output(as_json)
+    from cogorch_dagster.agents.contest import summary
+    from cogorch_dagster.agents.evaluation import METRICS
+    from cogorch_dagster.agents.evaluation import evaluate as evaluated
+
+    settings = load_settings()
+    parameters = _parameters(settings, calibration)
+    agents, controller = _agents(settings, checkpoint)
+    scores = evaluated(parameters, controller, seeds=range(first_seed, first_seed + seeds))
+    means = summary(scores)
+
+    def show() -> None:
+        fields([(agent, f"{each.digest} ({each.steps:,} steps)") for agent, each in agents.items()])
+        print()
+        rows = [(m.name, means[m.name].value, means[m.name].low, means[m.name].high, m.unit) for m in METRICS]
+        table(("metric", "mean", "low", "high", "unit"), rows, right=("mean", "low", "high"))
+        print(f"Interquartile means over {seeds} seeds, with 95 % bootstrap intervals.")
+
+    value = {"agents": {agent: each.digest for agent, each in agents.items()}, "scores": scores.as_dict()}
+    out.result(value | {"summary": means}, show)
+
+
+@app.command(
+    short_help="Against the baselines.",
+    epilog=examples("cogorch agents compare", "cogorch agents compare --baselines static,autoscaler --plot bars.png"),
+)
+def compare(
+    checkpoint: CheckpointOption = None,
+    baselines: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Of static, autoscaler, q-learning, q-learning-greedy, q-learning-decaying, independent.",
+        ),
+    ] = "static,autoscaler,q-learning",
+    seeds: SeedsOption = 20,
+    first_seed: FirstSeedOption = 0,
+    calibration: CalibrationOption = "latest",
+    plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Write the comparison there.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the agents with baselines on the same fresh fleets, seed by seed; baselines that learn train first.
+
+    Those have the agents' budget, so `independent` takes as long as a training.
+    """
+    out = Output(as_json)
+    from cogorch_dagster.agents.contest import contest
+    from cogorch_dagster.agents.contestants import require_known
+    from cogorch_dagster.agents.joint_checkpoints import configuration_of
+    from cogorch_dagster.agents.store import load
+
+    _require_png(plot)
+    names = [name.strip() for name in baselines.split(",")]
+    require_known(names)
+    settings = load_settings()
+    parameters = _parameters(settings, calibration)
+    agents, controller = _agents(settings, checkpoint)
+    found = contest(
+        parameters,
+        controller,
+        names,
+        configuration_of(load(settings, agents["policy"])),
+        seeds=range(first_seed, first_seed + seeds),
+        told=say,
+    )
+    if plot is not None:
+        _write(plot, found.picture())
+
+    def show() -> None:
+        for name in names:
+            rows = [
+                (each.bar.metric, f"{each.bar.improvement:.0%}", each.found, each.low, each.high, each.reached)
+                for each in found.bars[name]
+            ]
+            print(f"against {name}, better by a share of")
+            table(("metric", "bar", "found", "low", "high", "reached"), rows, right=("bar", "found", "low", "high"))
+            for each in found.comparisons[name].values():
+                print(f"  {each.verdict}")
+            print()
+
+    value = {"agents": {agent: each.digest for agent, each in agents.items()}, **found.document()}
+    out.result(value, show)
+
+
+@app.command("list", short_help="Their checkpoints.", epilog=examples("cogorch agents list --agent policy"))
+def list_checkpoints(
+    agent: Annotated[str | None, typer.Option(help="policy, consensus, ethical or resource; default: all.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Newest to show.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Stored checkpoints, the newest first."""
+    out = Output(as_json)
+    from cogorch_dagster.agents import store
+    from cogorch_dagster.errors import InvalidInput
+    from cogorch_dagster.fleet.signals import AGENTS
+
+    if agent is not None and agent not in AGENTS:
+        raise InvalidInput(f"there is no agent {agent!r}; the agents are {', '.join(AGENTS)}")
+    found = store.listing(load_settings(), agent, limit=limit)
+
+    def show() -> None:
+        if not found:
+            print("no checkpoint yet; run `cogorch agents train`")
+            return
+        rows = [
+            (e.agent, e.algorithm, e.created_at, e.steps, e.metrics.get("reward"), e.bytes, e.digest) for e in found
+        ]
+        columns = ("agent", "algorithm", "created", "steps", "reward", "bytes", "digest")
+        table(columns, rows, right=("steps", "reward", "bytes"))
+
+    out.result({"checkpoints": found}, show)
+
+
+def _parameters(settings: "Settings", given: str) -> "FleetParameters":
+    from cogorch_dagster.fleet.calibration import store
+    from cogorch_dagster.fleet.parameters import default_parameters
+    from cogorch_dagster.fleet.parameters_file import parameters_from_file
+    from cogorch_dagster.platform.database import transaction
+
+    if given == "default":
+        return default_parameters()
+    if given != "latest":
+        return parameters_from_file(Path(given))
+    with transaction(settings) as connection:
+        found = store.latest(connection)
+    if found is None:
+        say("nothing is calibrated yet, so the fleet has its documented defaults")
+        return default_parameters()
+    return found.parameters
+
+
+def _agents(settings: "Settings", digests: list[str] | None) -> "tuple[dict[Any, StoredCheckpoint], JointController]":
+    """Stored agents, of the digests or the newest, and the controller of them."""
+    from cogorch_dagster.agents import kept_training, store
+    from cogorch_dagster.errors import InvalidInput
+    from cogorch_dagster.fleet.signals import AGENTS
+
+    if not digests:
+        agents = kept_training.stored_agents(settings)
+    else:
+        named = {each.agent: each for each in (store.get(settings, digest) for digest in digests)}
+        if sorted(named) != sorted(AGENTS) or len(digests) != len(AGENTS):
+            raise InvalidInput(
+                f"{len(digests)} checkpoints are given, of {', '.join(sorted(named))}; "
+                f"give one for each of {', '.join(AGENTS)}"
+            )
+        agents = {agent: named[agent] for agent in AGENTS}
+    return agents, kept_training.stored_controller(settings, agents)
+
+
+@contextmanager
+def _stopping(minutes: float | None) -> "Iterator[tuple[Callable[[], bool], Callable[[], bool]]]":
+    """Whether to stop, by the clock or by Ctrl-C, and whether it was Ctrl-C; a second one interrupts at once."""
+    import signal
+    import time
+
+    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    asked: list[int] = []
+
+    def on_signal(number: int, _frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield lambda: bool(asked) or (deadline is not None and time.monotonic() >= deadline), lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _progress(total: int) -> "Iterator[Callable[[Progress], None]]":
+    """A bar on a terminal, and a line for each evaluation."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("reward -", total=total)
+
+        def show(now: "Progress") -> None:
+            point = now.point
+            bar.update(task, completed=now.steps, description=f"reward {point['reward']:.3f}")
+            line = (
+                f"step {now.steps:>6}  reward {point['reward']:.4f}  latency {point['latency']:,.0f} ms  "
+                f"success {point['success']:.3f}  unfairness {point['unfairness']:.3f}  "
+                f"violations {point['violations']:.3f}  cost {point['cost']:.5f} USD{'  best' if now.best else ''}"
+            )
+            bar.console.print(line) if console.is_terminal else say(line)
+
+        yield show
+
+
+def _trained(found: "KeptTraining") -> dict[str, Any]:
+    training = found.training
+    return {
+        "ended": found.ended,
+        "steps": training.steps,
+        "fleet_steps": training.fleet_steps,
+        "calibration": training.parameters.digest,
+        "best": training.best_point if training.best else None,
+        "curve": training.curve,
+        "agents": {agent: each.digest for agent, each in found.agents.items()},
+        "resume_from": found.open,
+        "configuration": training.configuration.document(),
+    }
+
+
+def _show_trained(found: "KeptTraining") -> None:
+    training = found.training
+    if not found.ended:
+        say(f"stopped at step {training.steps} of {training.configuration.steps}; everything is kept in {found.open}")
+        say("go on with --resume and the same options")
+    if training.best:
+        best = training.best_point
+        fields([(name, value) for name, value in best.items() if name != "training_reward"])
+        print()
+    rows = [(agent, each.algorithm, each.steps, each.digest) for agent, each in found.agents.items()]
+    if rows:
+        table(("agent", "algorithm", "steps", "digest"), rows, right=("steps",))
+
+
+def _require_png(plot: Path | None) -> None:
+    from cogorch_dagster.errors import InvalidInput
+
+    if plot is not None and plot.suffix != ".png":
+        raise InvalidInput(f"{plot} must end in .png")
+
+
+def _plot_curve(found: "KeptTraining", path: Path) -> None:
+    import numpy as np
+
+    from cogorch_dagster.agents.comparison_figure import learning_curves
+
+    training = found.training
+    if not training.curve:
+        say(f"{path} is not written: the training stopped before its first evaluation")
+        return
+    each = training.configuration.evaluate_every * training.configuration.fleets
+    rewards = np.array([point["reward"] for point in training.curve])
+    _write(path, learning_curves({"joint": rewards}, steps_per_point=each))
+
+
+def _write(path: Path, picture: bytes) -> None:
+    from cogorch_dagster.errors import InvalidInput
+
+    try:
+        path.write_bytes(picture)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error}") from error
