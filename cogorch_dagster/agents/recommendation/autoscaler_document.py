@@ -15,7 +15,7 @@ from cogorch_dagster.fleet.parameters import FleetParameters
 LOW, HIGH = 0.1, 0.9
 # An autoscaler orders more when the load is above its target by this share; see `agents.baselines.autoscaler`.
 TOLERANCE = 0.1
-# It orders from there upward, so that the loads at which it does lie above; a learned one orders at others now and then.
+# It orders from there upward, so the loads at which it does lie above; a learned one orders at others now and then.
 ORDERING = 0.25
 LEFT = "the controller leaves the replicas as they are"
 PACE = ("scaleUpStep", "scaleDownStep", "scaleUpCooldownMs", "scaleDownCooldownMs")

@@ -35,7 +35,8 @@ class Places:
         """The places that stand for one of the arms, by its name."""
         names = tuple(model.name for model in parameters.models)
         absent = {place for place in range(len(names)) if parameters.origin.get(f"models.{place}.name") == "absent"}
-        known = {arm: names.index(arm) for arm in sorted(arms) if arm in names and names.index(arm) not in absent}
+        wanted = set(arms)
+        known = {name: place for place, name in enumerate(names) if name in wanted and place not in absent}
         shared = tuple(place for place in range(len(names)) if place not in {*absent, *known.values()})
         return cls(names, known, shared)
 

@@ -95,6 +95,8 @@ def recommend(
     """
     if len(set(policy_ids)) < len(policy_ids):
         raise InvalidInput(f"a policy is named twice in {', '.join(policy_ids)}; name each once")
+    if not 0 <= seed < 2**63:
+        raise InvalidInput(f"the seed must lie between 0 and 2**63 - 1, got {seed}")
     asked = _Asked(
         settings=settings,
         controller=controller,
