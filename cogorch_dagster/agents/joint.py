@@ -29,9 +29,9 @@ from cogorch_dagster.fleet.signals import AgentName
 # Of evaluations while training; far from those that reports and tests count from 0.
 FIRST_VALIDATION_SEED = 2**62
 FLEETS_PER_SEED = 8
-# Of the warm-up: steps for which a level is kept, and how far from the default.
+# Of the warm-up: steps for which levels are kept, and the lowest of the concurrency.
 TRIED_FOR = 20
-TRIED_WITHIN = 0.3
+LEAST_CONCURRENCY = 0.4
 # Of a validation that is a point of the curve.
 CURVE = ("reward", "latency", "success", "unfairness", "violations", "cost", "conflicts")
 
@@ -235,14 +235,14 @@ def one_thread() -> Iterator[None]:
 
 
 def tried_levels(configuration: JointConfiguration, step: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """What the resource agent does in a step of the warm-up: levels around the defaults, float32 [B, 4] in 0..1.
+    """What the resource agent does in a step of the warm-up: any numbers of replicas, float32 [B, 4] in 0..1.
 
     Each fleet keeps its own for TRIED_FOR steps: replicas need that long to start and to show what they change.
     """
-    fleets = configuration.fleets
     drawn = np.random.default_rng((configuration.seed_of("warm-up"), step // TRIED_FOR))
-    offsets = drawn.uniform(-TRIED_WITHIN, TRIED_WITHIN, (fleets, len(RESOURCE_DIMENSIONS)))
-    return np.clip(passive(fleets)["resource"] + offsets, 0, 1).astype(np.float32)
+    levels = drawn.random((configuration.fleets, len(RESOURCE_DIMENSIONS)))
+    levels[:, -1] = LEAST_CONCURRENCY + (1 - LEAST_CONCURRENCY) * levels[:, -1]
+    return levels.astype(np.float32)
 
 
 def _learner(configuration: JointConfiguration, agent: AgentName) -> Learner:

@@ -38,9 +38,9 @@ class JointConfiguration:
             values begin near 0 instead of far below what they will be.
         reward_scale: factor on what is left, above 0 to 1000.
         weights: of the shared reward.
-        warm_up: steps at the start in which the resource agent only tries levels around the defaults, 0 to 10^9, so
-            that the others learn to use what the fleet has before anything is taken away: else all settle where the
-            cheapest model does everything, which none of them can leave alone.
+        warm_up: steps at the start in which the resource agent only tries levels, 0 to 10^9, so that the others learn
+            to use whatever the fleet has, and it what they make of it, before anything is taken away: else all settle
+            where the cheapest model does everything, which none of them can leave alone.
         evaluate_every: steps from one evaluation to the next, 1 to 10^9.
         validation_seeds: of an evaluation, 1 to 1000; the same in each, and never those of training or of a report.
         learning: the agents that act and learn; the others leave everything at its defaults.
@@ -53,13 +53,13 @@ class JointConfiguration:
     """
 
     fleets: int = 256
-    steps: int = 5000
+    steps: int = 4000
     seed: int = 0
     discount: float = 0.95
     reward_center: float = 0.8
     reward_scale: float = 4.0
     weights: RewardWeights = field(default_factory=RewardWeights)
-    warm_up: int = 400
+    warm_up: int = 800
     evaluate_every: int = 250
     validation_seeds: int = 8
     learning: tuple[AgentName, ...] = AGENTS
@@ -172,11 +172,11 @@ def _resource(joint: JointConfiguration) -> dict[str, Any]:
     return {
         "discount": joint.discount,
         "return_steps": 3,
-        "actor_rate": 2e-4,
+        "actor_rate": 1e-4,
         "critic_rate": 1e-3,
         "capacity": min(STALE_AFTER * joint.fleets, 100_000),
         "max_age": STALE_AFTER,
-        "learning_start": joint.warm_up * joint.fleets,
+        "learning_start": joint.warm_up * joint.fleets // 2,
         "train_every": 2,
         "noise_theta": 0.05,
         "noise": 0.06,

@@ -46,7 +46,7 @@ CheckpointOption = Annotated[
 )
 def train(
     fleets: Annotated[int, typer.Option(min=1, max=100_000, help="Simulated at once.")] = 256,
-    steps: Annotated[int, typer.Option(min=1, max=10**9, help="Of all fleets at once.")] = 5000,
+    steps: Annotated[int, typer.Option(min=1, max=10**9, help="Of all fleets at once.")] = 4000,
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop there at the latest; --resume goes on.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything random.")] = 0,
     resume: Annotated[

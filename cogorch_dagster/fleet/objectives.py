@@ -48,7 +48,7 @@ def judged(
     """The objectives of a step from its figures."""
     excess = np.array(
         [
-            (parameters.min_useful - measured.useful) / 0.2,
+            (parameters.min_useful - measured.useful) / 0.05,
             (measured.slow - parameters.max_slow) / 0.2,
             (measured.cost_usd - parameters.budget_usd) / parameters.budget_usd,
             (measured.unfairness - parameters.max_unfairness) / 0.3,

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cogorch_dagster.agents import checkpoints
-from cogorch_dagster.agents.baselines.static import StaticDefaults, passive
+from cogorch_dagster.agents.baselines.static import StaticDefaults
 from cogorch_dagster.agents.comparison import Comparison
 from cogorch_dagster.agents.evaluation import evaluate
 from cogorch_dagster.agents.joint import CURVE, JointTraining, train, tried_levels
@@ -126,12 +126,13 @@ def test_figures_that_are_not_finite_end_the_training(monkeypatch: pytest.Monkey
     assert refused.value.reason == "training_diverged"
 
 
-def test_the_warm_up_tries_levels_around_the_defaults_and_keeps_each_for_a_while() -> None:
-    levels = np.stack([tried_levels(SMALL, step) for step in range(40)])
+def test_the_warm_up_tries_all_levels_and_keeps_each_for_a_while() -> None:
+    wide = replace(SMALL, fleets=500)
+    levels = np.stack([tried_levels(wide, step) for step in range(40)])
     assert (levels[:20] == levels[0]).all() and (levels[20] != levels[19]).any()
-    default = passive(1)["resource"]
-    assert np.abs(levels - default).max() <= 0.3 + 1e-6
-    assert levels.std(axis=1).min() > 0.1
+    replicas, concurrency = levels[..., :3], levels[..., 3]
+    assert replicas.min() < 0.02 and replicas.max() > 0.98
+    assert 0.4 <= concurrency.min() < 0.42 and concurrency.max() > 0.98
 
 
 @pytest.mark.parametrize(
