@@ -246,3 +246,13 @@ agent_checkpoints = sa.Table(
     sa.Column("run_id", sa.Text),
     sa.Index("agent_checkpoints_newest", "agent", "created_at"),
 )
+
+coordinations = sa.Table(
+    "coordinations",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("created_at", _timestamp, nullable=False, server_default=_now),
+    sa.Column("run_id", sa.Text),
+    sa.Column("result", JSONB, nullable=False),
+    sa.Index("coordinations_created_at", "created_at"),
+)
