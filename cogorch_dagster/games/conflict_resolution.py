@@ -20,7 +20,7 @@ from cogorch_dagster.games.fleet_payoffs import FleetGame
 from cogorch_dagster.games.pareto import Joint, bargain, payoffs_at
 from cogorch_dagster.games.payoffs import Floats
 
-EPSILON = 0.02
+EPSILON = 0.05
 """The loss of utility (0..1) from which on it is a conflict."""
 
 Joints = NDArray[np.bool_]

@@ -84,11 +84,16 @@ class _Wish:
 
 
 class Coordinator:
-    """Coordinates one fleet step by step, and remembers what each agent last wanted."""
+    """Coordinates one fleet step by step, and remembers what each agent last wanted.
+
+    Attributes:
+        game: the payoffs of the last step, for its picture; None if there was no time for them.
+    """
 
     def __init__(self, agents: AgentProcesses, settings: CoordinationSettings | None = None) -> None:
         self.settings = settings or CoordinationSettings()
         self._agents = agents
+        self.game: FleetGame | None = None
         self._steps = 0
         self._last: dict[AgentName, tuple[int, Intention]] = {}
 
@@ -110,7 +115,7 @@ class Coordinator:
         answers = self._agents.broadcast(states, limit_s=self.settings.intentions_s)
         wish, degraded = self._wish(answers, present)
         clock.lap("intentions")
-        game = fleet_payoffs.payoff_game(
+        game = self.game = fleet_payoffs.payoff_game(
             environment,
             fleet,
             wish.choices,
