@@ -32,6 +32,7 @@ def shares(configuration: JointConfiguration) -> dict[AgentName, JointConfigurat
             learning=(agent,),
             aim="own",
             steps=steps,
+            warm_up=configuration.warm_up // len(AGENTS),
             seed=configuration.seed_of(f"independent {agent}"),
             evaluate_every=min(configuration.evaluate_every, steps),
         )

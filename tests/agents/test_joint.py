@@ -162,7 +162,9 @@ def test_a_document_of_the_configuration_reads_back() -> None:
 
 
 def test_a_short_training_is_better_than_leaving_the_fleet_alone() -> None:
-    short = JointConfiguration(fleets=64, steps=320, seed=3, evaluate_every=80, validation_seeds=4, device="cpu")
+    short = JointConfiguration(
+        fleets=64, steps=360, seed=3, warm_up=120, evaluate_every=60, validation_seeds=2, device="cpu"
+    )
     training = train(default_parameters(), short)
     agents = controller_of(of_agents(training))
     scores = {each.name: evaluate(default_parameters(), each, seeds=range(8)) for each in (StaticDefaults(), agents)}
