@@ -33,7 +33,7 @@ class Answer:
 
     Attributes:
         mixes: by agent the probability of each action that is played at all.
-        nash_conv: sum of what the agents could gain by deviating alone, computed from the payoffs; for a coarse
+        nash_conv: sum of what the agents could gain by deviating alone, computed from the game's payoffs; for a coarse
             correlated equilibrium by committing to an action beforehand. A degraded agent cannot deviate.
         relative: nash_conv in units of the payoffs' range.
         verified: whether `relative` is at most 1e-5 (`solving.ACCEPTED`).
@@ -98,6 +98,7 @@ class CoordinationResult:
         actions: the joint action by name; joint: policy, consensus and ethical as indices; resource: levels in 0..1.
         figures: by `intended`, `no operation` and `played`, what was simulated for it.
         payoffs: digest of the payoffs; scenarios, horizon: what they were simulated over; 0 without payoffs.
+        common: weight of the shared reward in the payoffs of the game.
         seconds: wall time by phase, and `total`; payoff_cpu_seconds: of the simulation.
         limit_s: the step's own limit.
     """
@@ -119,6 +120,7 @@ class CoordinationResult:
     payoffs: str | None
     scenarios: int
     horizon: int
+    common: float
     seconds: Mapping[str, float]
     payoff_cpu_seconds: float
     limit_s: float

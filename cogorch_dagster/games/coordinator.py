@@ -26,18 +26,16 @@ from cogorch_dagster.games.coordination_result import (
     Degraded,
     Figures,
     Instead,
-    Played,
     Settled,
     Veto,
 )
-from cogorch_dagster.games.discretisation import ACTIONS, INTENTION, NO_OPERATION, SHAPE
+from cogorch_dagster.games.discretisation import ACTIONS, INTENTION, NO_OPERATION, SHAPE, named
 from cogorch_dagster.games.fleet_payoffs import FleetGame
 from cogorch_dagster.games.intentions import Intention, Silence
 from cogorch_dagster.games.pareto import Joint
-from cogorch_dagster.games.payoffs import Equilibrium, Floats, Game, nash_conv, relative_to_range
-from cogorch_dagster.games.regret_matching import coarse_gains
+from cogorch_dagster.games.payoffs import Floats
+from cogorch_dagster.games.played_equilibrium import played_equilibrium
 from cogorch_dagster.games.safety import SafetyBounds, admissible, objections
-from cogorch_dagster.games.solving import ACCEPTED, solve
 
 # Of what is left of the step's time: for the simulation, and then for the solver.
 _SIMULATION_SHARE, _SOLVER_SHARE = 0.7, 0.8
@@ -52,6 +50,8 @@ class CoordinationSettings:
             scenarios, a coarse correlated equilibrium, and at last no operation.
         intentions_s: of it, the most that the agents get, above 0 to `limit_s`.
         scenarios, horizon: of the simulation, see `fleet_payoffs.payoff_game`.
+        common: weight 0..1 of the shared reward in every agent's payoff, the rest is its own utility. Agents that look
+            at their own utility alone end where all are worse off than need be, and have to bargain nearly always.
         epsilon: the loss of utility that is a conflict, see `conflict_resolution`.
         bounds: of the veto.
         recent: for how many steps an agent's last good action stands in for it, 0 to 1000.
@@ -61,6 +61,7 @@ class CoordinationSettings:
     intentions_s: float = 2.0
     scenarios: int = fleet_payoffs.SCENARIOS
     horizon: int = fleet_payoffs.HORIZON
+    common: float = 0.5
     epsilon: float = EPSILON
     bounds: SafetyBounds = field(default_factory=SafetyBounds)
     recent: int = 3
@@ -70,6 +71,8 @@ class CoordinationSettings:
             raise InvalidInput(f"limit_s is {self.limit_s}; it must lie above 0 and at most at 600 seconds")
         if not 0 < self.intentions_s <= self.limit_s:
             raise InvalidInput(f"intentions_s is {self.intentions_s}; it must lie above 0 and at most at limit_s")
+        if not 0 <= self.common <= 1:
+            raise InvalidInput(f"common is {self.common}; a weight lies in 0..1")
         if not 0 <= self.recent <= 1000:
             raise InvalidInput(f"recent is {self.recent} steps; it must lie in 0..1000")
 
@@ -133,13 +136,13 @@ class Coordinator:
             seed=seed,
             intentions=tuple(answer for answer in answers.values() if isinstance(answer, Intention)),
             degraded=degraded,
-            intended=_named(wish.joint),
+            intended=named(wish.joint),
             equilibrium=decision.answer,
             conflicts=decision.conflicts,
             vetoes=decision.vetoes,
             decided=decision.decided,
             remark=decision.remark,
-            actions=_named(joint),
+            actions=named(joint),
             joint={agent: index for agent, index in zip(AGENTS, joint, strict=True) if agent != "resource"},
             resource=tuple(float(level) for level in wish.choices[joint[-1]]),
             figures=_figures(game, {"intended": wish.joint, "no operation": NO_OPERATION, "played": joint}),
@@ -148,6 +151,7 @@ class Coordinator:
             horizon=game.horizon if game else 0,
             seconds=clock.seconds(),
             payoff_cpu_seconds=game.cpu_seconds if game else 0.0,
+            common=self.settings.common,
             limit_s=self.settings.limit_s,
         )
 
@@ -221,7 +225,9 @@ def _decided(
     if fleet is None or clock.left() <= 0:
         late = f"the step's limit of {settings.limit_s:g} s left no time for the payoffs"
         return _Decision(NO_OPERATION, None, (), (), "no operation", late)
-    joint, answer = _equilibrium(fleet, wish.fixed, clock.left() * _SOLVER_SHARE, seed)
+    joint, answer = played_equilibrium(
+        fleet, wish.fixed, common=settings.common, limit_s=max(clock.left() * _SOLVER_SHARE, 0.001), seed=seed
+    )
     clock.lap("equilibrium")
     decided: Decided = "equilibrium"
     remark: str | None = None
@@ -234,7 +240,7 @@ def _decided(
     vetoes = []
     reasons = objections(fleet, joint, settings.bounds)
     if reasons:
-        vetoes.append(Veto(_named(joint), reasons))
+        vetoes.append(Veto(named(joint), reasons))
         joint, decided = agreed(fleet, among & admissible(fleet, settings.bounds)), "bargain"
         remark = f"{remark}; its settlement was vetoed" if remark else "the equilibrium was vetoed"
     if joint == NO_OPERATION and decided == "bargain":
@@ -245,51 +251,6 @@ def _decided(
     )
     clock.lap("settlement")
     return _Decision(joint, answer, conflicts, tuple(vetoes), decided, remark)
-
-
-def _equilibrium(fleet: FleetGame, fixed: Mapping[AgentName, int], limit_s: float, seed: int) -> tuple[Joint, Answer]:
-    """An equilibrium of the agents that are there, with its proof, and the joint action that is played of it.
-
-    The most likely action of each is no equilibrium where they mix, so a joint action is drawn as they would.
-    """
-    kept = [[fixed[agent]] if agent in fixed else list(range(size)) for agent, size in zip(AGENTS, SHAPE, strict=True)]
-    names = tuple(tuple(ACTIONS[agent][index] for index in own) for agent, own in zip(AGENTS, kept, strict=True))
-    game = Game(fleet.game.payoffs[np.ix_(range(len(AGENTS)), *kept)], AGENTS, names)
-    found = solve(game, limit_s=max(limit_s, 0.01), seed=seed & 0xFFFFFFFF)
-    place, played = _drawn(found, seed)
-    joint = tuple(own[index] for own, index in zip(kept, place, strict=True))
-    if found.correlated is not None:
-        conv = float(coarse_gains(game, found.correlated).sum())
-    else:
-        conv = nash_conv(game, found.profile)
-    relative = relative_to_range(game, conv)
-    mixes: dict[str, dict[str, float]] = {
-        agent: {name: float(share) for name, share in zip(own, mix, strict=True) if share > 0}
-        for agent, own, mix in zip(AGENTS, names, found.profile, strict=True)
-    }
-    answer = Answer(
-        concept=found.concept,
-        method=found.method,
-        nash_conv=conv,
-        relative=relative,
-        verified=relative <= ACCEPTED,
-        welfare=found.welfare,
-        mixes=mixes,
-        played=played,
-        actions=_named(joint),
-    )
-    return joint, answer
-
-
-def _drawn(found: Equilibrium, seed: int) -> tuple[Joint, Played]:
-    rng = np.random.default_rng(seed)
-    if found.correlated is not None:
-        flat = found.correlated.reshape(-1)
-        index = int(rng.choice(len(flat), p=flat / flat.sum()))
-        place = tuple(int(each) for each in np.unravel_index(index, found.correlated.shape))
-        return place, "drawn from coarse correlated equilibrium"
-    place = tuple(int(rng.choice(len(mix), p=mix / mix.sum())) for mix in found.profile)
-    return place, "pure equilibrium" if found.concept == "pure nash" else "drawn from mixed equilibrium"
 
 
 def _possible(fixed: Mapping[AgentName, int]) -> NDArray[np.bool_]:
@@ -321,7 +282,3 @@ def _figures(fleet: FleetGame | None, joints: Mapping[str, Joint]) -> dict[str, 
         )
         for name, joint in joints.items()
     }
-
-
-def _named(joint: Joint) -> dict[str, str]:
-    return {agent: ACTIONS[agent][index] for agent, index in zip(AGENTS, joint, strict=True)}

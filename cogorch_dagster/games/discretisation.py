@@ -54,9 +54,9 @@ def all_joint_actions() -> dict[str, NDArray[np.int64]]:
     return {agent: index.astype(np.int64) for agent, index in zip(AGENTS, indices, strict=True)}
 
 
-def nearest(choices: Floats, levels_wanted: ArrayLike) -> int:
-    """The index of the choice [5, 4] that is nearest to levels [4]; the first of equals."""
-    return int(np.abs(choices - np.asarray(levels_wanted, dtype=np.float64)).sum(axis=1).argmin())
+def named(joint: Joint) -> dict[str, str]:
+    """A joint action by the names of its actions."""
+    return {agent: ACTIONS[agent][index] for agent, index in zip(AGENTS, joint, strict=True)}
 
 
 def _checked(what: str, values: ArrayLike) -> Floats:

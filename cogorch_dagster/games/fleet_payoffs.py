@@ -77,10 +77,6 @@ class FleetGame:
         }
         return found | {"resource": self.levels[[joint[-1]]].astype(np.float32)}
 
-    def named(self, joint: Joint) -> dict[str, str]:
-        """The actions' names by agent."""
-        return {agent: ACTIONS[agent][index] for agent, index in zip(AGENTS, joint, strict=True)}
-
 
 def payoff_game(
     environment: FleetEnvironment,
