@@ -25,6 +25,7 @@ What no document can say, and what therefore stays behind in the simulator:
 And what the simulator cannot say of a document: fallbackOn and cooldownMs (retries there have a fixed share), values
 outside the bounds of their knob, and tenantWeights. All of these are kept, with the reason in the evidence.
 
-A draft is stored when the simulated gain is sure and no promise suffers (`requirements`). Rules approve it only where
-the logs alone would have carried it (`evidence`); else a person decides, whatever the policy's mode.
+Changes of a router that gain nothing sure beside the others are taken back (`selection`). A draft is stored when the
+simulated gain is sure and no promise suffers (`requirements`). Rules approve it only where the logs alone would have
+carried it (`evidence`); else a person decides, whatever the policy's mode.
 """

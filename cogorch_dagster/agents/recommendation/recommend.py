@@ -19,6 +19,7 @@ from cogorch_dagster.agents.recommendation.limits import Limits
 from cogorch_dagster.agents.recommendation.off_policy import FromLogs
 from cogorch_dagster.agents.recommendation.places import Places, models_of
 from cogorch_dagster.agents.recommendation.router_document import router_document
+from cogorch_dagster.agents.recommendation.selection import selected
 from cogorch_dagster.agents.recommendation.simulation import Documents, documents_compared
 from cogorch_dagster.agents.recommendation.trajectory import Trajectory, steered
 from cogorch_dagster.errors import InvalidInput, Refused
@@ -37,6 +38,8 @@ from cogorch_dagster.settings import Settings
 
 ACTOR = "agents:recommendation"
 KINDS = ("router", "autoscaler")
+# Streams of seeds: what selects changes is not what reports on them.
+COMPARISON, SELECTION = 1, 2
 
 
 @dataclass(frozen=True)
@@ -180,7 +183,7 @@ def _answer(asked: _Asked, ready: _Ready, documents: Documents, trajectory: Traj
 
 def _proposed(asked: _Asked, ready: _Ready, documents: Documents, trajectory: Trajectory) -> Proposal:
     active = ready.version
-    draft = _draft(asked, ready, trajectory)
+    draft = _draft(asked, ready, documents, trajectory)
     logged = _logged(asked, ready)
     inputs = _inputs(asked, active, draft, documents, logged)
     if (same := drafts.same_draft(asked.settings, active, inputs)) is not None:
@@ -202,7 +205,7 @@ def _proposed(asked: _Asked, ready: _Ready, documents: Documents, trajectory: Tr
     return drafts.stored(asked.settings, active, draft.params, evidence, asked.actor)
 
 
-def _draft(asked: _Asked, ready: _Ready, trajectory: Trajectory) -> DraftDocument:
+def _draft(asked: _Asked, ready: _Ready, documents: Documents, trajectory: Trajectory) -> DraftDocument:
     params = ready.version.params
     if ready.places is not None:
         draft = router_document(params, trajectory, ready.places, asked.limits)
@@ -216,7 +219,18 @@ def _draft(asked: _Asked, ready: _Ready, trajectory: Trajectory) -> DraftDocumen
             "nothing is left to propose",
             {"kept": draft.kept, "arrived_at": draft.aims},
         )
-    return draft
+    if ready.places is None:
+        # Bounds and target of an autoscaler are one setting.
+        return draft
+    return selected(
+        draft,
+        params,
+        lambda tried: _with(documents, ready, tried),
+        asked.calibration.parameters,
+        seeds=_seeds(asked, SELECTION),
+        limits=asked.limits,
+        weights=asked.weights,
+    )
 
 
 def _with(documents: Documents, ready: _Ready, params: dict[str, Any]) -> Documents:
@@ -253,15 +267,19 @@ def _from_logs(
     )
 
 
+def _seeds(asked: _Asked, stream: int) -> tuple[int, ...]:
+    """Fresh seeds; the seed itself is that of the fleets which the controller steered."""
+    drawn = np.random.default_rng([asked.seed, stream]).integers(0, 2**63 - 1, asked.limits.seeds)
+    return tuple(int(each) for each in drawn)
+
+
 def _source(asked: _Asked) -> Source:
-    # A stream of its own: the seed itself is that of the fleets which the controller steered.
-    fresh = np.random.default_rng([asked.seed, 1]).integers(0, 2**63 - 1, asked.limits.seeds)
     return Source(
         controller=asked.controller.name,
         checkpoints=asked.checkpoints,
         calibration=asked.calibration,
         search_seed=asked.seed,
-        seeds=tuple(int(each) for each in fresh),
+        seeds=_seeds(asked, COMPARISON),
         limits=asked.limits,
         run_id=asked.run_id,
     )
