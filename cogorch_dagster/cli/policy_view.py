@@ -80,6 +80,7 @@ def _show_simulated(simulated: dict[str, Any], evidence: dict[str, Any]) -> None
     calibration, found = simulated["calibration"], evidence["recommendation"]
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(calibration["verdicts"].items()))
     logs = evidence["off_policy"]
+    print()
     checkpoints = [f"{agent} {digest[:19]}" for agent, digest in sorted(found["checkpoints"].items())]
     fields(
         [
@@ -105,7 +106,7 @@ def _show_simulated(simulated: dict[str, Any], evidence: dict[str, Any]) -> None
             _interval(each["ci95"]),
             each["answer"],
         )
-        for name, each in simulated["metrics"].items()
+        for name, each in sorted(simulated["metrics"].items(), key=lambda row: (row[0] != "reward", row[0]))
     ]
     columns = ("simulated", "active", "recommended", "difference", "95 % interval")
     table((*columns, ""), rows, right=columns[1:])
