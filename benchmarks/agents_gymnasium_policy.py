@@ -40,10 +40,11 @@ PPO_ACROBOT = PPOConfiguration(
     device="cpu",
 )
 A2C_CARTPOLE = A2CConfiguration(
-    rollout_steps=5,
+    shared=(128, 128),
+    rollout_steps=4,
     gamma=0.98,
-    gae_decay=0.9,
-    learning_rate=2e-3,
+    gae_decay=0.95,
+    learning_rate=1.5e-3,
     anneal_steps=CARTPOLE_STEPS,
     value_weight=0.1,
     entropy_weight=0.0,
