@@ -34,6 +34,7 @@ class Task:
         threshold: mean return of greedy episodes at which the environment counts as solved.
         tuned: the peer with the settings of its zoo, for the time to the threshold.
         same: the peer with this learner's settings, for the steps per second.
+        alike: the learner with only what the peer has of its algorithm, where it has more; else None.
         evaluate_every: steps between two evaluations, each of `episodes` episodes.
     """
 
@@ -44,5 +45,6 @@ class Task:
     threshold: float
     tuned: Peer
     same: Peer
+    alike: Callable[[int, Any, int], Learner] | None = None
     evaluate_every: int = 5_000
     episodes: int = 20

@@ -56,6 +56,11 @@ def _dqn(states: int, actions: gymnasium.spaces.Discrete, seed: int) -> Learner:
     return DQN(replace(DQN_CARTPOLE, states=states, actions=int(actions.n), seed=seed))
 
 
+def _plain_dqn(states: int, actions: gymnasium.spaces.Discrete, seed: int) -> Learner:
+    plain = replace(DQN_CARTPOLE, states=states, actions=int(actions.n), seed=seed)
+    return DQN(replace(plain, double=False, dueling=False, priorities=None))
+
+
 def _ddpg(states: int, actions: gymnasium.spaces.Box, seed: int) -> Learner:
     return DDPG(replace(DDPG_PENDULUM, states=states, dimensions=actions.shape[0], seed=seed))
 
@@ -128,6 +133,7 @@ TASKS: dict[tuple[str, str], Task] = {
         threshold=475.0,
         tuned=Peer("DQN", 1, ZOO_DQN_CARTPOLE),
         same=Peer("DQN", ENVIRONMENTS["dqn"], SAME_DQN),
+        alike=_plain_dqn,
         evaluate_every=2_000,
     ),
     ("ddpg", "Pendulum-v1"): Task(
