@@ -35,7 +35,8 @@ def save(connection: sa.Connection, results: Iterable[CoordinationResult], run_i
     rows = [{"digest": each.digest, "run_id": run_id, "result": each.document()} for each in results]
     if not rows:
         return 0
-    return connection.execute(insert(table).values(rows).on_conflict_do_nothing()).rowcount
+    saved = connection.execute(insert(table).values(rows).on_conflict_do_nothing().returning(table.c.digest))
+    return len(saved.all())
 
 
 def get(connection: sa.Connection, digest: str) -> StoredCoordination:
