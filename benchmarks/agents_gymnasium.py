@@ -116,26 +116,31 @@ def greedy(learner: Learner, space: gymnasium.Space) -> Act:
 
 
 class Progress:
-    """CPU time of training, without the evaluations on the way, until the threshold and until the end."""
+    """CPU time of training, without the evaluations on the way, until the threshold and until the end.
+
+    The weights of the best evaluation are what is kept; what they are worth is measured on fresh episodes.
+    """
 
     def __init__(self, environment: str, task: Task, seed: int) -> None:
         self.environment, self.task, self.seed = environment, task, seed
         self.spent, self.started, self.due = 0.0, time.process_time(), task.evaluate_every
         self.reached: tuple[int, float] | None = None
-        self.return_then: float | None = None
+        self.best, self.kept = -np.inf, -np.inf
 
     def after(self, done: int, act: Act) -> None:
-        if self.reached is not None or done < self.due:
+        if done < self.due or (self.task.highest is not None and self.best >= self.task.highest):
             return
         self.due += self.task.evaluate_every
         self.spent += time.process_time() - self.started
-        if evaluate(self.environment, act, self.task.episodes, self.seed) >= self.task.threshold:
+        found = evaluate(self.environment, act, self.task.episodes, self.seed)
+        if self.reached is None and found >= self.task.threshold:
             self.reached = done, self.spent
-            self.return_then = self._fresh(act)
+        if found > self.best:
+            self.best, self.kept = found, self._fresh(act)
         self.started = time.process_time()
 
     def _fresh(self, act: Act) -> float:
-        """On episodes other than those that said that the threshold is reached."""
+        """On episodes other than those that said which weights are best."""
         return evaluate(self.environment, act, max(50, self.task.episodes), self.seed + 500)
 
     def result(self, act: Act, done: int) -> dict[str, Any]:
@@ -144,7 +149,7 @@ class Progress:
         return {
             "seed": self.seed,
             "return": self._fresh(act),
-            "return_at_threshold": self.return_then,
+            "return_kept": _finite(self.kept),
             "seconds": seconds,
             "steps_per_second": done / seconds,
             "threshold_steps": steps,
@@ -188,7 +193,7 @@ def summary(runs: list[dict[str, Any]], threshold: float) -> dict[str, Any]:
         "mean_return": float(returns.mean()),
         "lowest_return": float(returns.min()),
         "at_threshold": int((returns >= threshold).sum()),
-        "kept_at_threshold": sum((run["return_at_threshold"] or -np.inf) >= threshold for run in runs),
+        "kept_at_threshold": sum((run["return_kept"] or -np.inf) >= threshold for run in runs),
         "seeds": len(runs),
         "median_threshold_steps": _finite(float(np.median(steps))),
         "median_threshold_seconds": _finite(float(np.median(until))),

@@ -35,6 +35,7 @@ class Task:
         tuned: the peer with the settings of its zoo, for the time to the threshold.
         same: the peer with this learner's settings, for the steps per second.
         alike: the learner with only what the peer has of its algorithm, where it has more; else None.
+        highest: the return that cannot be beaten, after which there is nothing to evaluate for; else None.
         evaluate_every: steps between two evaluations, each of `episodes` episodes.
     """
 
@@ -46,5 +47,6 @@ class Task:
     tuned: Peer
     same: Peer
     alike: Callable[[int, Any, int], Learner] | None = None
+    highest: float | None = None
     evaluate_every: int = 5_000
     episodes: int = 20

@@ -131,6 +131,7 @@ TASKS: dict[tuple[str, str], Task] = {
         environments=ENVIRONMENTS["dqn"],
         steps=CARTPOLE_STEPS,
         threshold=475.0,
+        highest=500.0,
         tuned=Peer("DQN", 1, ZOO_DQN_CARTPOLE),
         same=Peer("DQN", ENVIRONMENTS["dqn"], SAME_DQN),
         alike=_plain_dqn,
