@@ -10,12 +10,17 @@ from typing import Any
 import dagster as dg
 
 from assets.active_policy import active_policy
+from assets.agent_checkpoints import agent_checkpoints
+from assets.agent_checks import agent_checks
 from assets.canary import canaries_sound, canary
 from assets.checks import policy_approved, statistics_current
+from assets.coordination import coordination, equilibrium_verified
 from assets.drift import drift, no_open_incident
+from assets.fleet_calibration import calibration_fits, calibration_inputs, fleet_calibration
 from assets.observation_checks import observation_checks
 from assets.observations import observations, sources
 from assets.policy_versions import policy_versions
+from assets.recommendations import recommendations
 from assets.rewards import rewards
 from assets.rolling_stats import rolling_stats
 from assets.rollups import rollups
@@ -23,6 +28,7 @@ from jobs.clean_up import clean_up
 from jobs.gate import activation, canary_step, review, rollback
 from jobs.learning import learning_loop, tuning
 from jobs.schedules import schedules
+from jobs.training import retraining
 from jobs.watching import watch
 from resources.installation import CogorchResource
 from sensors.decisions import waiting_decisions
@@ -30,6 +36,7 @@ from sensors.drift import new_scores, regime_changes
 from sensors.hours import new_or_stale_hours
 from sensors.low_reward import low_reward
 from sensors.ramps import running_ramps
+from sensors.retraining import retraining_due
 
 
 def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -43,11 +50,22 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     if unknown:
         raise ValueError(f"there is no resource {', '.join(unknown)}; known: {', '.join(resources)}")
     return dg.Definitions(
-        assets=[*sources, observations, rewards, rollups, rolling_stats, drift, policy_versions, canary, active_policy],
-        asset_checks=[policy_approved, canaries_sound, observation_checks, statistics_current, no_open_incident],
-        jobs=[learning_loop, tuning, review, activation, canary_step, rollback, watch, clean_up],
+        assets=[
+            *sources,
+            *(observations, rewards, rollups, rolling_stats, drift),
+            *(policy_versions, canary, active_policy),
+            *(fleet_calibration, agent_checkpoints, coordination, recommendations),
+        ],
+        asset_checks=[
+            *(policy_approved, canaries_sound, observation_checks, statistics_current, no_open_incident),
+            *(calibration_fits, calibration_inputs, *agent_checks, equilibrium_verified),
+        ],
+        jobs=[learning_loop, tuning, review, activation, canary_step, rollback, watch, clean_up, retraining],
         schedules=schedules,
-        sensors=[new_or_stale_hours, low_reward, waiting_decisions, running_ramps, new_scores, regime_changes],
+        sensors=[
+            *(new_or_stale_hours, low_reward, waiting_decisions, running_ramps, new_scores, regime_changes),
+            retraining_due,
+        ],
         resources={**resources, **(resource_overrides or {})},
         # A process for each step costs seconds, the steps themselves mostly less.
         executor=dg.in_process_executor,

@@ -40,6 +40,12 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         default=90, ge=1, le=3650, description="Raw hours older than this are dropped; their rollups stay."
     )
+    retraining_rows: int = Field(
+        default=100_000, ge=1, description="New observations since the last calibration that start a retraining."
+    )
+    retraining_pause_hours: float = Field(
+        default=6.0, ge=0, le=8760, description="After a retraining none is started because of the data for so long."
+    )
 
     @field_validator("home")
     @classmethod

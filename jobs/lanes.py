@@ -1,6 +1,7 @@
 """Which jobs may run beside each other: the queue lets one run of each lane through at a time.
 
-Two cores bear two runs. Learning may take minutes after a large import; an activation must not wait for it.
+Learning may take minutes after a large import, a training of the agents as long as it is given; neither waits for the
+other, and an activation waits for none of them.
 """
 
 from cogorch_dagster.platform.dagster_instance import LANE_TAG
@@ -11,3 +12,4 @@ LEARNING = {LANE_TAG: "learning"}
 GATE = {LANE_TAG: "gate", PRIORITY_TAG: "10"}
 WATCHING = {LANE_TAG: "watching", PRIORITY_TAG: "5"}
 UPKEEP = {LANE_TAG: "upkeep", PRIORITY_TAG: "-10"}
+TRAINING = {LANE_TAG: "training", PRIORITY_TAG: "-5"}

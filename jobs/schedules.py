@@ -1,4 +1,4 @@
-"""What happens by the clock: every hour is closed properly, every night the house is cleaned.
+"""What happens by the clock: every hour is closed properly, every night the agents learn and the house is cleaned.
 
 What happens because of data is in `sensors/`; the hourly run is the net beneath them.
 """
@@ -7,10 +7,13 @@ from datetime import timedelta
 
 import dagster as dg
 
+from assets.agent_partitions import ALL_AGENTS
 from assets.partitions import key_of, range_tags
 from cogorch_dagster.lake.hours import floor_hour
 from jobs.clean_up import clean_up
 from jobs.learning import learning_loop
+from jobs.training import config_of, retraining
+from resources.installation import CogorchResource
 
 
 @dg.schedule(
@@ -26,6 +29,36 @@ def hourly_loop(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     return dg.RunRequest(run_key=f"hourly:{key_of(present)}", tags=range_tags(ended, present))
 
 
+@dg.schedule(
+    job=retraining,
+    cron_schedule="41 1 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def nightly_retraining(
+    context: dg.ScheduleEvaluationContext, cogorch: CogorchResource
+) -> dg.RunRequest | dg.SkipReason:
+    """Trains the agents on the week until now, if anything was observed since the last calibration.
+
+    Every night has a seed of its own, the date, so that a night's training can be repeated.
+    """
+    from cogorch_dagster.fleet.calibration import freshness, store
+    from cogorch_dagster.platform.database import transaction
+    from cogorch_dagster.policies import flags
+
+    settings = cogorch.settings
+    with transaction(settings) as connection:
+        if not flags.get_flag(connection, flags.LEARNING):
+            return dg.SkipReason("the kill switch learning.enabled is off")
+        latest = store.latest(connection)
+    if freshness.new_rows(settings, latest) == 0:
+        return dg.SkipReason("nothing was observed since the last calibration")
+    night = context.scheduled_execution_time
+    return dg.RunRequest(
+        run_key=f"nightly:{night:%Y-%m-%d}", run_config=config_of(int(f"{night:%Y%m%d}")), tags=ALL_AGENTS
+    )
+
+
 nightly_clean_up = dg.ScheduleDefinition(
     name="nightly_clean_up",
     job=clean_up,
@@ -35,4 +68,4 @@ nightly_clean_up = dg.ScheduleDefinition(
     description="Retention, files that nothing refers to, drafts that nobody decided on, old runs of Dagster.",
 )
 
-schedules = [hourly_loop, nightly_clean_up]
+schedules = [hourly_loop, nightly_retraining, nightly_clean_up]

@@ -11,7 +11,7 @@ from jobs.learning import learning_loop, tuning
 from jobs.watching import watch
 from resources.installation import CogorchResource
 from sensors import attempts, cursors
-from sensors.low_reward import scored_mark
+from sensors.mean_reward import scored_mark
 
 if TYPE_CHECKING:
     from cogorch_dagster.policies.findings import Finding

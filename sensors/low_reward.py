@@ -1,6 +1,5 @@
 """A mean reward below what its configuration accepts: look for a better version at once."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,16 +10,12 @@ from pydantic import BaseModel, Field
 from jobs.learning import learning_loop, tuning
 from resources.installation import CogorchResource
 from sensors import attempts, cursors
+from sensors.mean_reward import scored_mark, too_low
 
 if TYPE_CHECKING:
     from cogorch_dagster.policies.store import PolicyVersion
-    from cogorch_dagster.rewards.rolling import RollingRow
-    from cogorch_dagster.settings import Settings
 
 QUIET = timedelta(minutes=15)
-WINDOWS = ("1h", "24h")
-# Below it a mean says little, and a proposal would be refused.
-FEWEST_SCORED = 50
 POLICIES_PER_TICK = 20
 
 
@@ -84,7 +79,7 @@ def low_reward(context: dg.SensorEvaluationContext, cogorch: CogorchResource) ->
         if asked is not None and (now - asked.at < QUIET or asked.seen == seen):
             continue
         limit = configs.resolve(version.component, "llm_router").params.min_acceptable
-        reason = _too_low(rolling.rolling_stats(settings, component=version.component), version, limit)
+        reason = too_low(rolling.rolling_stats(settings, component=version.component), version, limit)
         if reason:
             low.append((version, reason))
     kept = {version.policy_id for version in routers}
@@ -107,27 +102,3 @@ def _request(version: "PolicyVersion", reason: str, seen: str) -> dg.RunRequest:
         run_config={"ops": {"policy_versions": {"config": {"policies": [version.policy_id]}}}},
         tags={"cogorch/trigger": reason, "cogorch/version": version.ref},
     )
-
-
-def _too_low(rows: "Iterable[RollingRow]", version: "PolicyVersion", limit: float) -> str | None:
-    """Which window of the active version lies below the limit, in words; None when none does."""
-    for row in rows:
-        of_active = row.policy_id == version.policy_id and row.policy_version == version.version
-        if not of_active or row.window not in WINDOWS or row.scored < FEWEST_SCORED or row.mean_reward is None:
-            continue
-        if row.mean_reward < limit:
-            return f"mean reward {row.mean_reward:.3f} over {row.window} is below {limit:.3f}"
-    return None
-
-
-def scored_mark(settings: "Settings") -> str:
-    """Changes whenever an hour is scored."""
-    import sqlalchemy as sa
-
-    from cogorch_dagster.platform.database import transaction
-    from cogorch_dagster.platform.tables import lake_hours
-
-    newest = sa.select(sa.func.max(lake_hours.c.committed_at)).where(lake_hours.c.dataset == "rewards")
-    with transaction(settings) as connection:
-        found = connection.execute(newest).scalar_one()
-    return found.isoformat() if found else ""

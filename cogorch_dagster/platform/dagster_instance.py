@@ -10,8 +10,8 @@ from typing import Any
 
 from cogorch_dagster.settings import Settings
 
-# Two cores: one run learns, the other slot stays free for an activation.
-MAX_CONCURRENT_RUNS = 2
+# Two cores: one run learns, one trains agents on a single thread, and a slot stays free for an activation.
+MAX_CONCURRENT_RUNS = 3
 LANE_TAG = "cogorch/lane"
 MAX_RUN_SECONDS = 1800
 

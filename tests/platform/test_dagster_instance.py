@@ -42,7 +42,7 @@ def test_the_environment_spells_out_the_installation(tmp_path: Path) -> None:
 def test_two_cores_and_a_lane_that_an_activation_never_waits_in(tmp_path: Path) -> None:
     path = dagster_instance.write_instance(Settings(home=tmp_path, _env_file=None))
     runs = yaml.safe_load(path.read_text())["concurrency"]["runs"]
-    assert runs["max_concurrent_runs"] == 2
+    assert runs["max_concurrent_runs"] == 3
     (limit,) = runs["tag_concurrency_limits"]
     assert limit == {"key": "cogorch/lane", "value": {"applyLimitPerUniqueValue": True}, "limit": 1}
 
