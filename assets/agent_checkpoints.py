@@ -37,7 +37,9 @@ class TrainingConfig(dg.Config):
 
     fleets: int | None = Field(default=None, ge=1, le=100_000, description="Simulated at once.")
     steps: int | None = Field(default=None, ge=1, le=10**9, description="Of all fleets at once.")
-    minutes: float = Field(default=20, gt=0, le=25, description="Ends there at the latest; the best so far is stored.")
+    minutes: float = Field(
+        default=20, gt=0, le=22, description="Ends there at the latest, the best so far is stored; a run may last 30."
+    )
     seed: int = Field(default=0, ge=0, le=2**63 - 1, description="Of everything random.")
     evaluate_every: int | None = Field(default=None, ge=1, le=10**9, description="Steps between two evaluations.")
     validation_seeds: int | None = Field(default=None, ge=1, le=1000, description="Of an evaluation.")

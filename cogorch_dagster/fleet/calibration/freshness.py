@@ -6,14 +6,17 @@ Cheaper than calibrating again: nothing is fitted. What counts as moved is `drif
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from cogorch_dagster.evaluation.measurement import DEFAULT_PERIOD
 from cogorch_dagster.fleet.calibration import drift
 from cogorch_dagster.fleet.calibration.calibration import Calibration
 from cogorch_dagster.fleet.calibration.drift import Drift
 from cogorch_dagster.fleet.calibration.frame import Frame
 from cogorch_dagster.fleet.calibration.reading import read_lake
 from cogorch_dagster.fleet.parameters import FleetParameters
-from cogorch_dagster.lake import catalogue
-from cogorch_dagster.lake.hours import HOUR
+from cogorch_dagster.lake import catalogue, query
+from cogorch_dagster.lake.hours import HOUR, floor_hour
+from cogorch_dagster.observations.schema import OBSERVATION_SCHEMA
+from cogorch_dagster.observations.sources import dagster_runs
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.settings import Settings
 
@@ -21,12 +24,17 @@ from cogorch_dagster.settings import Settings
 def new_rows(settings: Settings, calibration: Calibration | None, *, now: datetime | None = None) -> int:
     """Observations from the beginning of the calibration's period until now that it did not read; late ones count.
 
-    Without a calibration all observations are new. Read from the catalogue alone.
+    Without a calibration all those of the last 7 days are new. Runs of the installation itself are none of them.
     """
     until = (now or datetime.now(UTC)) + HOUR
+    since = calibration.since if calibration else floor_hour(until - DEFAULT_PERIOD)
     with transaction(settings) as connection:
-        entries = catalogue.entries(connection, "observations", calibration.since if calibration else None, until)
-    return max(sum(entry.rows for entry in entries) - (calibration.rows if calibration else 0), 0)
+        entries = catalogue.entries(connection, "observations", since, until)
+    with query.connected(settings) as duckdb:
+        relation = query.scan(settings, entries, OBSERVATION_SCHEMA)
+        own = query.quote(dagster_runs.SOURCE)
+        found = query.table(duckdb, f"SELECT count(*) AS n FROM {relation} WHERE source <> {own}")  # noqa: S608
+    return max(int(found["n"][0].as_py()) - (calibration.rows if calibration else 0), 0)
 
 
 def hours_read(settings: Settings, calibration: Calibration) -> int:

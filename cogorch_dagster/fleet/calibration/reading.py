@@ -1,5 +1,6 @@
 """What a calibration needs of observations, from the lake or from a table in memory, by the same SQL.
 
+The installation's own runs are left out: they are no requests to a fleet.
 Counts by the minute are exact. Of rows at most about 200,000 are kept, chosen by a hash of their ids and evenly over
 the hours, so that the memory is bounded and the same data give the same sample.
 """
@@ -21,6 +22,7 @@ from cogorch_dagster.fleet.parameters import MODELS, TENANTS, FleetParameters
 from cogorch_dagster.lake import catalogue, query
 from cogorch_dagster.lake.query import quote
 from cogorch_dagster.observations.schema import OBSERVATION_SCHEMA
+from cogorch_dagster.observations.sources import dagster_runs
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.settings import Settings
 
@@ -171,7 +173,7 @@ def _view(relation: str, since: datetime, until: datetime) -> str:
                input_tokens, output_tokens,
                CASE WHEN coalesce(cost_currency, 'USD') = 'USD' THEN cost_amount END AS cost_usd,
                coalesce(sample_weight, 1)::DOUBLE AS w
-        FROM {relation} WHERE {period}"""
+        FROM {relation} WHERE {period} AND coalesce(source, '') <> {quote(dagster_runs.SOURCE)}"""
 
 
 _MODELS = f"""

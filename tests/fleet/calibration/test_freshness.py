@@ -5,6 +5,8 @@ from datetime import timedelta
 from cogorch_dagster.fleet.calibration.calibration import calibrate
 from cogorch_dagster.fleet.calibration.freshness import hours_read, new_rows, recent_drift
 from cogorch_dagster.fleet.parameters import FleetParameters, default_parameters
+from cogorch_dagster.observations.append import append
+from cogorch_dagster.observations.sources import dagster_runs
 from cogorch_dagster.settings import Settings
 from tests.agents_layer import BEGIN, observed
 
@@ -27,6 +29,17 @@ def test_what_a_calibration_has_not_read_is_new_also_when_it_comes_late(settings
     late = observed(settings, hours=1, seed=1)
     assert new_rows(settings, found) == late, "of hours that it has read"
     assert new_rows(settings, found, now=BEGIN - timedelta(hours=5)) == 0
+
+
+def test_runs_of_the_installation_are_no_requests_to_the_fleet(settings: Settings) -> None:
+    rows = observed(settings, hours=1)
+    facts = dagster_runs.RunFacts("1", "learning_loop", "SUCCESS", BEGIN, BEGIN + timedelta(seconds=9))
+    own = dagster_runs.observation(facts)
+    assert own is not None and append(settings, [own]).added == 1
+    assert new_rows(settings, None) == rows
+    found = calibrate(settings, BEGIN, END)
+    assert found.rows == rows and new_rows(settings, found) == 0
+    assert {model.name for model in found.parameters.models} == {"small", "medium", "large"}
 
 
 def test_the_same_traffic_is_steady_and_other_traffic_is_not(settings: Settings) -> None:
