@@ -99,7 +99,7 @@ def main() -> int:
     reached = all(needed) and clock.plateau()["wall_s"] <= LONGEST_S
     if given.json:
         document: dict[str, Any] = {"configuration": configuration.document(), "training": clock.points}
-        print(json.dumps(document | {"plateau": clock.plateau(), "reached": reached, **found.document()}))
+        print(json.dumps(document | found.document() | {"plateau": clock.plateau(), "reached": reached}))
     else:
         report(found, clock)
     return 0 if reached else 1

@@ -15,7 +15,7 @@ from cogorch_dagster.agents.contestants import contestant
 from cogorch_dagster.agents.controllers import Controller
 from cogorch_dagster.agents.equal_success import NotComparable
 from cogorch_dagster.agents.evaluation import Scores, evaluate
-from cogorch_dagster.agents.joint import Progress
+from cogorch_dagster.agents.joint import Progress, one_thread
 from cogorch_dagster.agents.joint_configuration import JointConfiguration
 from cogorch_dagster.agents.scores_comparison import compare_scores
 from cogorch_dagster.fleet.parameters import FleetParameters
@@ -81,7 +81,7 @@ def contest(
     Raises:
         InvalidInput: an unknown baseline, or seeds that `evaluate` refuses.
     """
-    scores = {controller.name: evaluate(parameters, controller, seeds=seeds, weights=configuration.weights)}
+    scores = {controller.name: scored(parameters, controller, seeds, configuration)}
 
     def report(agent: str, now: Progress) -> None:
         if told is not None:
@@ -91,7 +91,7 @@ def contest(
         if told is not None:
             told(f"baseline {name}")
         other = contestant(name, parameters, configuration, progress=report)
-        scores[name] = evaluate(parameters, other, seeds=seeds, weights=configuration.weights)
+        scores[name] = scored(parameters, other, seeds, configuration)
     comparisons = {name: compare_scores(scores[name], scores[controller.name]) for name in baselines}
     return Contest(
         controller=controller.name,
@@ -99,6 +99,14 @@ def contest(
         comparisons=comparisons,
         bars={name: judged(found) for name, found in comparisons.items()},
     )
+
+
+def scored(
+    parameters: FleetParameters, controller: Controller, seeds: Sequence[int], configuration: JointConfiguration
+) -> Scores:
+    """The scores of a controller on the seeds' fleets, computed in one thread."""
+    with one_thread():
+        return evaluate(parameters, controller, seeds=seeds, weights=configuration.weights)
 
 
 def summary(scores: Scores) -> dict[str, Estimate]:

@@ -32,7 +32,7 @@ def shares(configuration: JointConfiguration) -> dict[AgentName, JointConfigurat
             learning=(agent,),
             aim="own",
             steps=steps,
-            warm_up=configuration.warm_up // len(AGENTS),
+            warm_up=configuration.warm_up // len(AGENTS) if agent == "resource" else 0,
             seed=configuration.seed_of(f"independent {agent}"),
             evaluate_every=min(configuration.evaluate_every, steps),
         )

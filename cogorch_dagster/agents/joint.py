@@ -237,12 +237,14 @@ def one_thread() -> Iterator[None]:
 def tried_levels(configuration: JointConfiguration, step: int) -> np.ndarray[Any, np.dtype[np.float32]]:
     """What the resource agent does in a step of the warm-up: any numbers of replicas, float32 [B, 4] in 0..1.
 
+    Many are likelier than few (the larger of two draws), as agents that learn in want unlearn what they need in plenty.
     Each fleet keeps its own for TRIED_FOR steps: replicas need that long to start and to show what they change.
     """
     drawn = np.random.default_rng((configuration.seed_of("warm-up"), step // TRIED_FOR))
-    levels = drawn.random((configuration.fleets, len(RESOURCE_DIMENSIONS)))
+    levels = drawn.random((2, configuration.fleets, len(RESOURCE_DIMENSIONS))).max(axis=0)
     levels[:, -1] = LEAST_CONCURRENCY + (1 - LEAST_CONCURRENCY) * levels[:, -1]
-    return levels.astype(np.float32)
+    found: np.ndarray[Any, np.dtype[np.float32]] = levels.astype(np.float32)
+    return found
 
 
 def _learner(configuration: JointConfiguration, agent: AgentName) -> Learner:

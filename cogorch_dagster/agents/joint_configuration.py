@@ -53,7 +53,7 @@ class JointConfiguration:
     """
 
     fleets: int = 256
-    steps: int = 4000
+    steps: int = 3000
     seed: int = 0
     discount: float = 0.95
     reward_center: float = 0.8

@@ -21,7 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="The four agents that steer the simulated fleet.",
-    epilog=examples("cogorch agents train --steps 4000", "cogorch agents compare --baselines static,q-learning"),
+    epilog=examples("cogorch agents train --steps 3000", "cogorch agents compare --baselines static,q-learning"),
 )
 
 CalibrationOption = Annotated[
@@ -46,7 +46,7 @@ CheckpointOption = Annotated[
 )
 def train(
     fleets: Annotated[int, typer.Option(min=1, max=100_000, help="Simulated at once.")] = 256,
-    steps: Annotated[int, typer.Option(min=1, max=10**9, help="Of all fleets at once.")] = 4000,
+    steps: Annotated[int, typer.Option(min=1, max=10**9, help="Of all fleets at once.")] = 3000,
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop there at the latest; --resume goes on.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything random.")] = 0,
     resume: Annotated[
@@ -94,14 +94,16 @@ def evaluate(
 ) -> None:
     """Let the agents steer fresh fleets, without exploration, and print what comes of it per metric."""
     out = Output(as_json)
-    from cogorch_dagster.agents.contest import summary
+    from cogorch_dagster.agents.contest import scored, summary
     from cogorch_dagster.agents.evaluation import METRICS
-    from cogorch_dagster.agents.evaluation import evaluate as evaluated
+    from cogorch_dagster.agents.joint_checkpoints import configuration_of
+    from cogorch_dagster.agents.store import load
 
     settings = load_settings()
     parameters = _parameters(settings, calibration)
     agents, controller = _agents(settings, checkpoint)
-    scores = evaluated(parameters, controller, seeds=range(first_seed, first_seed + seeds))
+    configuration = configuration_of(load(settings, agents["policy"]))
+    scores = scored(parameters, controller, range(first_seed, first_seed + seeds), configuration)
     means = summary(scores)
 
     def show() -> None:

@@ -20,9 +20,9 @@ class RewardWeights(Parameters):
     """How the agents' utilities make up the shared reward: weighted sum, less conflicts, plus what all aim at."""
 
     policy: float = Field(default=0.25, ge=0, le=10)
-    consensus: float = Field(default=0.3, ge=0, le=10)
+    consensus: float = Field(default=0.4, ge=0, le=10)
     ethical: float = Field(default=0.25, ge=0, le=10)
-    resource: float = Field(default=0.2, ge=0, le=10)
+    resource: float = Field(default=0.1, ge=0, le=10)
     conflict_penalty: float = Field(default=0.03, ge=0, le=10, description="Per declared conflict in a step.")
     global_bonus: float = Field(default=0.1, ge=0, le=10, description="For a step in which every promise is kept.")
 
@@ -62,7 +62,8 @@ def judged(
     off = np.abs(measured.utilisation - BEST_UTILISATION) / BEST_UTILISATION
     utilities: dict[AgentName, Floats] = {
         "policy": 1 - breach,
-        "consensus": 0.5 * measured.useful + 0.5 * (1 - np.minimum(measured.latency_s / slo_s, 1.0)),
+        # Falls with every second, however many there are: half of it is lost at a quarter of the promised time.
+        "consensus": 0.5 * measured.useful + 0.5 / (1 + 4 * measured.latency_s / slo_s),
         "ethical": 0.75 * (1 - measured.unfairness) + 0.25 * measured.useful,
         "resource": 0.7 * thrift + 0.3 * (1 - off),
     }

@@ -25,7 +25,7 @@ def test_a_step_in_which_every_promise_is_kept() -> None:
     assert utilities == pytest.approx(
         {
             "policy": 1,
-            "consensus": 0.5 * 0.95 + 0.5 * 0.75,
+            "consensus": 0.5 * 0.95 + 0.5 * 0.5,
             "ethical": 0.75 * 0.95 + 0.25 * 0.95,
             "resource": 0.7 * 0.75 + 0.3,
         }
