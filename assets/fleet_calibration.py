@@ -1,5 +1,6 @@
 """The simulated fleet's parameters, fitted to what was observed; what the data do not tell keeps its default."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ ORIGIN_COLUMNS = {
     "value": "in the unit of the parameter",
     "from": "observations, or why it kept its default",
 }
+# Distributions that fit into one picture.
+PANELS = 8
 
 
 class CalibrationConfig(dg.Config):
@@ -91,8 +94,10 @@ def fleet_calibration(
         "parameters": table(_origins(in_use), ORIGIN_COLUMNS, limit=200),
         "warnings": dg.MetadataValue.md("\n".join(f"- {each}" for each in found.warnings) or "none"),
     }
-    if in_use.fits:
-        metadata["distributions"] = picture(distributions(in_use), "data, calibrated and default distributions")
+    for number, first in enumerate(range(0, len(in_use.fits), PANELS), start=1):
+        part = replace(in_use, fits=in_use.fits[first : first + PANELS])
+        title = "distributions of the data, calibrated and default"
+        metadata[f"distributions_{number}"] = picture(distributions(part), title)
     if moved is not None:
         metadata["against_the_one_before"] = dg.MetadataValue.text(
             f"{moved.verdict}: {len(moved.moved)} of {moved.compared} means moved beyond chance and their bound"

@@ -157,7 +157,7 @@ def _answered(policy_id: str, answer: "Proposal | Refusal") -> "tuple[dict[str, 
     from cogorch_dagster.proposals.drafts import Refusal
 
     if isinstance(answer, Refusal):
-        return {"policy": policy_id, "outcome": answer.reason}, answer.message, None
+        return {"policy": policy_id, "outcome": answer.reason, **_numbers(answer.evidence)}, answer.message, None
     version = answer.version
     decided = f"approved by {answer.decision.actor}" if answer.decision else "waits for a decision"
     outcome = "proposed" if answer.created else "kept"
@@ -171,16 +171,15 @@ def _kept_row(version: "PolicyVersion") -> dict[str, object]:
 
 
 def _numbers(evidence: Mapping[str, Any]) -> dict[str, object]:
-    """What the evidence says of a recommendation; nothing where it is that of another kind of proposal."""
+    """What the evidence says of a recommendation, as far as it came; other proposals have other evidence."""
     reward = evidence.get("simulated", {}).get("metrics", {}).get("reward")
-    if reward is None:
-        return {"method": evidence.get("method", "")}
+    changed = evidence.get("recommendation", evidence).get("changed", [])
     return {
-        "changed": ", ".join(evidence["recommendation"]["changed"]),
-        "reward": shown(reward["difference"]),
-        "ci95": _interval(reward["ci95"]),
-        "method": evidence["method"],
-        "agreement": evidence["agreement"]["said"],
+        "changed": ", ".join(changed),
+        "reward": shown(reward["difference"]) if reward else None,
+        "ci95": _interval(reward["ci95"]) if reward else "",
+        "method": evidence.get("method", ""),
+        "agreement": evidence.get("agreement", {}).get("said", ""),
     }
 
 

@@ -1,14 +1,18 @@
 """What tests of the agents' part of the Dagster layer share: recent traffic of a known fleet, and small trainings."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 
+from cogorch_dagster.fleet.calibration.calibration import calibrate
+from cogorch_dagster.fleet.calibration.store import save
 from cogorch_dagster.fleet.parameters import FleetParameters, default_parameters
 from cogorch_dagster.observations.append import append
 from cogorch_dagster.observations.identity import derive
 from cogorch_dagster.observations.schema import OBSERVATION_SCHEMA
+from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.settings import Settings
 from tests.fleet.calibration.traffic import observations
 
@@ -32,6 +36,15 @@ def observed(
     ]
     append(settings, pa.table(columns, schema=OBSERVATION_SCHEMA))
     return int(table.num_rows)
+
+
+def short_episodes(settings: Settings) -> str:
+    """A calibration of the default fleet with episodes of 20 steps, so that evaluations are quick; its digest."""
+    found = calibrate(settings, BEGIN, BEGIN + timedelta(hours=1))
+    found = replace(found, parameters=default_parameters().model_copy(update={"horizon": 20}))
+    with transaction(settings) as connection:
+        save(connection, found)
+    return found.digest
 
 
 def training(**changes: Any) -> dict[str, Any]:

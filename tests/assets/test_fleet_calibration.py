@@ -44,7 +44,9 @@ def test_traffic_becomes_parameters_with_their_fits_and_origins(settings: Settin
         stored.parameters.digest,
     )
     assert {row["distribution"] for row in said["fits"]} == {fit.name for fit in stored.fits}
-    assert said["distributions"].startswith("![") and len(said["distributions"]) < 20_200
+    for name in ("distributions_1", "distributions_2"):
+        assert said[name].startswith("![") and len(said[name]) < 20_200
+    assert "distributions_3" not in said, "15 fits, 8 in a picture"
     origins = {row["parameter"]: row["from"] for row in said["parameters"]}
     assert "observations" in origins["tenants.0.input_tokens (chat)"]
     assert origins["models.0.startup_seconds (small)"].startswith("default")

@@ -15,7 +15,7 @@ from cogorch_dagster.fleet.signals import AGENTS as ENGINE_AGENTS
 from cogorch_dagster.games import store as coordinations
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.settings import Settings
-from tests.agents_layer import BEGIN, SMALL, observed, training
+from tests.agents_layer import BEGIN, SMALL, observed, short_episodes, training
 from tests.dagster_layer import active, definitions, failure, metadata
 from tests.evaluation.traffic import POLICY, install
 
@@ -60,7 +60,7 @@ def test_the_partitions_are_the_agents_of_the_fleet() -> None:
 
 def test_observations_become_agents_a_settled_step_and_recommendations(settings: Settings) -> None:
     install(settings)
-    observed(settings, hours=3)
+    observed(settings, hours=2)
     config = training(**SMALL, seed=3)
     config["ops"] |= FRESH | {
         "coordination": {"config": {"steps": 1, "scenarios": 2, "limit_s": 60}},
@@ -71,7 +71,7 @@ def test_observations_become_agents_a_settled_step_and_recommendations(settings:
     assert reported(result) == set(AGENTS)
     found = checks(result)
     assert found["beats_static"] and found["weights_finite"] and found["equilibrium_verified"]
-    assert not found["calibration_inputs"], "three hours are too few"
+    assert not found["calibration_inputs"], "two hours are too few"
 
     said = metadata(result, "agent_checkpoints")
     assert (said["steps"], said["fleet_steps"], said["seed"]) == (180, 180 * 32, 3)
@@ -94,10 +94,11 @@ def test_observations_become_agents_a_settled_step_and_recommendations(settings:
 
 
 def test_whichever_agent_is_asked_for_all_are_trained_and_reported(settings: Settings) -> None:
+    calibration = short_episodes(settings)
     result = run(settings, training(), "agent_checkpoints", partition="ethical")
     assert reported(result) == set(AGENTS)
     said = metadata(result, "agent_checkpoints")
-    assert said["calibration"] == "none: documented defaults"
+    assert said["calibration"] == calibration
     own = {}
     for event in result.get_asset_materialization_events():
         materialization = event.step_materialization_data.materialization
@@ -108,6 +109,7 @@ def test_whichever_agent_is_asked_for_all_are_trained_and_reported(settings: Set
 def test_a_killed_training_leaves_the_stored_agents_and_goes_on_from_its_file(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    short_episodes(settings)
     assert reported(run(settings, training(), "agent_checkpoints"))
     before = {agent: each.digest for agent, each in kept_training.stored_agents(settings).items()}
     write, written = checkpoints.write, []
@@ -130,6 +132,7 @@ def test_a_killed_training_leaves_the_stored_agents_and_goes_on_from_its_file(
 
 
 def test_the_clock_stops_a_training_and_the_next_one_goes_on(settings: Settings) -> None:
+    short_episodes(settings)
     config = training(fleets=2, evaluate_every=2, steps=100_000, minutes=0.01)
     first = metadata(run(settings, config, "agent_checkpoints"), "agent_checkpoints")
     assert "stopped by the clock" in first["outcome"] and first["steps"] < 100_000
@@ -143,6 +146,7 @@ def test_agents_that_are_no_better_than_the_defaults_block_what_follows(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept_training, "stored_controller", lambda *_: StaticDefaults())
+    short_episodes(settings)
     config = training()
     config["ops"] |= FRESH
     result = run(settings, config, "agent_checkpoints", "coordination", "recommendations")
