@@ -1,4 +1,4 @@
-"""Everything that grows is bounded here: raw hours, unreferenced files, undecided drafts, Dagster's own history."""
+"""Everything that grows is bounded here: raw hours, unreferenced files, undecided drafts, checkpoints, old runs."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +17,13 @@ class CleanUpConfig(dg.Config):
         default=24, ge=1, le=8760, description="Files that no hour names; must exceed the longest run."
     )
     undecided_draft_days: int = Field(default=14, ge=1, le=365, description="Candidates without a decision.")
+
+
+class CheckpointsConfig(dg.Config):
+    """How much of the agents' trainings is kept."""
+
+    keep: int = Field(default=20, ge=1, le=10_000, description="Newest checkpoints of each agent.")
+    open_training_days: int = Field(default=7, ge=1, le=365, description="Trainings that nobody went on with.")
 
 
 class TrimConfig(dg.Config):
@@ -64,6 +71,22 @@ def expire_undecided_drafts(context: dg.OpExecutionContext, config: CleanUpConfi
 
 
 @dg.op(ins={"after": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
+def forget_old_checkpoints(context: dg.OpExecutionContext, config: CheckpointsConfig, cogorch: CogorchResource) -> None:
+    """Forgets all but the newest checkpoints of each agent, their files, and trainings that were left open."""
+    from cogorch_dagster.agents import abandoned, store
+
+    pruned = store.prune(cogorch.settings, config.keep)
+    trainings = abandoned.delete_abandoned(cogorch.settings, timedelta(days=config.open_training_days))
+    context.add_output_metadata(
+        {
+            "checkpoints_forgotten": pruned.checkpoints,
+            "files_deleted": pruned.files,
+            "open_trainings_deleted": trainings,
+        }
+    )
+
+
+@dg.op(ins={"after": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
 def trim_dagster_history(context: dg.OpExecutionContext, config: TrimConfig) -> None:
     """Deletes old finished runs with their events and logs, except those that hold an asset's latest state."""
     trimmed = trim_runs(
@@ -79,4 +102,5 @@ def trim_dagster_history(context: dg.OpExecutionContext, config: TrimConfig) -> 
 def clean_up() -> None:
     """Keeps the installation from growing without bound. Every step may be repeated, and stops by itself."""
     files_deleted = delete_unreferenced_files(after=drop_old_hours())
-    trim_dagster_history(after=expire_undecided_drafts(after=files_deleted))
+    drafts_expired = expire_undecided_drafts(after=files_deleted)
+    trim_dagster_history(after=forget_old_checkpoints(after=drafts_expired))

@@ -1,5 +1,7 @@
 """Whatever grows is bounded, and nothing that is still the latest word is removed."""
 
+import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -82,6 +84,25 @@ def test_unreferenced_files_go_when_they_are_old(settings: Settings) -> None:
         os.utime(copy, (moment, moment))
     assert run(settings, "clean_up").success
     assert {path.name for path in kept.parent.iterdir()} == {kept.name, "new.parquet"}
+
+
+def test_old_checkpoints_and_trainings_that_nobody_went_on_with_go(settings: Settings) -> None:
+    from cogorch_dagster.agents import store as checkpoints
+    from tests.agents.saved import BASE
+
+    for steps in (1, 2, 3):
+        at = BASE.created_at + timedelta(hours=steps)
+        checkpoints.save(settings, replace(BASE, steps=steps, created_at=at))
+    trainings = Path(settings.lake_root) / "trainings"
+    trainings.mkdir(parents=True)
+    for name, age in (("old", timedelta(days=8)), ("young", timedelta(days=6))):
+        (trainings / f"{name}.safetensors").write_bytes(b"x")
+        moment = (datetime.now(UTC) - age).timestamp()
+        os.utime(trainings / f"{name}.safetensors", (moment, moment))
+    config = {"ops": {"forget_old_checkpoints": {"config": {"keep": 2}}}}
+    assert run(settings, "clean_up", config=config).success
+    assert [each.steps for each in checkpoints.listing(settings)] == [3, 2]
+    assert [path.name for path in trainings.iterdir()] == ["young.safetensors"]
 
 
 def test_undecided_candidates_expire(settings: Settings) -> None:
