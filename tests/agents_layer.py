@@ -20,7 +20,7 @@ HOURS = 6
 BEGIN = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS)
 # A few seconds; enough to mend the worst of the static defaults.
 TINY = {"fleets": 16, "steps": 40, "evaluate_every": 20, "validation_seeds": 1}
-SMALL = {"fleets": 32, "steps": 180, "evaluate_every": 60, "validation_seeds": 2}
+SMALL = {"fleets": 32, "steps": 60, "evaluate_every": 20, "validation_seeds": 1}
 
 
 def observed(

@@ -74,8 +74,8 @@ def test_observations_become_agents_a_settled_step_and_recommendations(settings:
     assert not found["calibration_inputs"], "two hours are too few"
 
     said = metadata(result, "agent_checkpoints")
-    assert (said["steps"], said["fleet_steps"], said["seed"]) == (180, 180 * 32, 3)
-    assert said["learning_curves"].startswith("![") and [row["steps"] for row in said["curve"]] == [60, 120, 180]
+    assert (said["steps"], said["fleet_steps"], said["seed"]) == (60, 60 * 32, 3)
+    assert said["learning_curves"].startswith("![") and [row["steps"] for row in said["curve"]] == [20, 40, 60]
     agents = kept_training.stored_agents(settings)
     assert {each.run_id for each in agents.values()} == {result.run_id}
     assert {each.calibration for each in agents.values()} == {said["parameters_digest"]}
