@@ -27,6 +27,7 @@ class A2CConfiguration:
 
     Attributes:
         shared: units of the layers that policy and value share; 1 to 8 layers.
+        heads: units of the layers that each has for itself after those; 0 to 8 layers.
         activation: relu or silu.
         optimiser: adam or rmsprop.
         learning_rate: of the first update, above 0 up to 1.
@@ -47,6 +48,7 @@ class A2CConfiguration:
     """
 
     shared: tuple[int, ...] = (64, 64)
+    heads: tuple[int, ...] = ()
     activation: Activation = "relu"
     optimiser: Optimiser = "adam"
     learning_rate: float = 1e-3
@@ -63,6 +65,8 @@ class A2CConfiguration:
 
     def __post_init__(self) -> None:
         widths("shared", self.shared)
+        if self.heads:
+            widths("heads", self.heads)
         if self.activation not in get_args(Activation):
             raise InvalidInput(f"activation must be one of {get_args(Activation)}, got {self.activation!r}")
         if self.optimiser not in get_args(Optimiser):
@@ -97,7 +101,7 @@ class A2C:
         whole("actions", actions, 2, 65_536)
         whole("seed", seed, 0, 2**63 - 1)
         self.configuration = configuration
-        layers = Layers(states, configuration.shared, (), actions, configuration.activation)
+        layers = Layers(states, configuration.shared, configuration.heads, actions, configuration.activation)
         self.network = ActorCritic(layers, optimiser=configuration.optimiser, device=configuration.device, seed=seed)
         self.rollout = Rollout(configuration.rollout_steps, states, self.network.device)
         self.seen = 0  # steps of all environments

@@ -7,11 +7,15 @@ from cogorch_dagster.agents.baselines.static import StaticDefaults
 from cogorch_dagster.agents.baselines.tabular import TabularController, decaying
 from cogorch_dagster.agents.baselines.training import train_tabular
 from cogorch_dagster.agents.controllers import Controller
+from cogorch_dagster.agents.evaluation import evaluate
 from cogorch_dagster.agents.independent import train_independently
-from cogorch_dagster.agents.joint import Progress
+from cogorch_dagster.agents.joint import FIRST_VALIDATION_SEED, FLEETS_PER_SEED, Progress
 from cogorch_dagster.agents.joint_configuration import JointConfiguration
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.parameters import FleetParameters
+
+# Tables that are trained for a tabular baseline, each in that many fleets.
+TABLES, TABLE_FLEETS = 3, 64
 
 BASELINES = {
     "static": "every knob at its default",
@@ -53,26 +57,45 @@ def contestant(
         case "autoscaler":
             return Autoscaler(parameters)
         case "q-learning":
-            return _tabular(parameters, configuration).deployed()
+            return _tabular(parameters, configuration)
         case "q-learning-greedy":
-            return _tabular(parameters, configuration).deployed(explore=False)
+            return _tabular(parameters, configuration, explore=False)
         case "q-learning-decaying":
-            return _tabular(parameters, configuration, fading=True).deployed()
+            return _tabular(parameters, configuration, fading=True)
         case "independent":
             return train_independently(parameters, configuration, progress=progress)[0]
     raise InvalidInput(f"there is no baseline {name!r}; there are {', '.join(BASELINES)}")
 
 
 def _tabular(
-    parameters: FleetParameters, configuration: JointConfiguration, *, fading: bool = False
+    parameters: FleetParameters, configuration: JointConfiguration, *, explore: bool = True, fading: bool = False
 ) -> TabularController:
+    """The best of some tables, as the agents are the best of their evaluations, chosen on the same validation seeds.
+
+    Tables depend much on their run, and learn more from many steps of few fleets: each has the budget of the agents in
+    that form.
+    """
+    budget = configuration.fleets * configuration.steps
+    fleets = min(TABLE_FLEETS, configuration.fleets)
     # Half of the budget for exploring, as the policy agent has it.
-    kind = decaying(max(configuration.fleets * configuration.steps // 2, 1)) if fading else None
-    return train_tabular(
-        parameters,
-        kind,
-        fleets=configuration.fleets,
-        steps=configuration.steps,
-        seed=configuration.seed_of("tabular"),
-        weights=configuration.weights,
-    )[0]
+    kind = decaying(max(budget // 2, 1)) if fading else None
+    seeds = range(FIRST_VALIDATION_SEED, FIRST_VALIDATION_SEED + configuration.validation_seeds)
+
+    def validated(controller: TabularController) -> float:
+        scores = evaluate(
+            parameters, controller, seeds=seeds, fleets_per_seed=FLEETS_PER_SEED, weights=configuration.weights
+        )
+        return float(scores.values["reward"].mean())
+
+    tables = [
+        train_tabular(
+            parameters,
+            kind,
+            fleets=fleets,
+            steps=max(budget // fleets, 1),
+            seed=configuration.seed_of(f"table {table}"),
+            weights=configuration.weights,
+        )[0].deployed(explore=explore)
+        for table in range(TABLES)
+    ]
+    return max(tables, key=validated)
