@@ -146,12 +146,13 @@ def _policy(joint: JointConfiguration) -> dict[str, Any]:
 
 
 def _consensus(joint: JointConfiguration) -> dict[str, Any]:
+    # Its best settings lie several actions away from the defaults: with less entropy it stops before it gets there.
     return {
         "gamma": joint.discount,
-        "learning_rate": 7e-4,
+        "learning_rate": 1.5e-3,
         "anneal_steps": joint.fleets * joint.steps,
-        "rollout_steps": 16,
-        "entropy_weight": 0.02,
+        "rollout_steps": 8,
+        "entropy_weight": 0.05,
     }
 
 
