@@ -13,10 +13,10 @@ from assets.presentation import moment, picture, shown, table
 from resources.installation import CogorchResource
 
 if TYPE_CHECKING:
-    from cogorch_dagster.agents.joint import JointTraining
-    from cogorch_dagster.agents.joint_configuration import JointConfiguration
-    from cogorch_dagster.agents.kept_training import KeptTraining
     from cogorch_dagster.agents.store import StoredCheckpoint
+    from cogorch_dagster.agents.training.joint import JointTraining
+    from cogorch_dagster.agents.training.joint_configuration import JointConfiguration
+    from cogorch_dagster.agents.training.kept_training import KeptTraining
     from cogorch_dagster.fleet.parameters import FleetParameters
     from cogorch_dagster.settings import Settings
 
@@ -67,7 +67,7 @@ def agent_checkpoints(
     with. Everything is written to a file after each evaluation. A run that is stopped or killed leaves the stored
     checkpoints as they were, and the next one with the same settings in the same calibration goes on from that file.
     """
-    from cogorch_dagster.agents.kept_training import train_and_keep
+    from cogorch_dagster.agents.training.kept_training import train_and_keep
     from cogorch_dagster.errors import Refused
 
     settings = cogorch.settings
@@ -120,7 +120,7 @@ def _fleet(settings: "Settings") -> "tuple[FleetParameters, str]":
 
 
 def _configuration(config: TrainingConfig) -> "JointConfiguration":
-    from cogorch_dagster.agents.joint_configuration import JointConfiguration
+    from cogorch_dagster.agents.training.joint_configuration import JointConfiguration
 
     names = ("fleets", "steps", "evaluate_every", "validation_seeds")
     given: dict[str, Any] = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
@@ -135,7 +135,7 @@ def _open_training(
 ) -> str | None:
     """The file of this training if it was begun and can be read."""
     from cogorch_dagster.agents import checkpoints
-    from cogorch_dagster.agents.kept_training import resumable
+    from cogorch_dagster.agents.training.kept_training import resumable
     from cogorch_dagster.errors import InvalidInput
 
     try:
@@ -182,7 +182,7 @@ def _metadata(found: "KeptTraining", *, calibration: str, seconds: float, resume
 def _curves(training: "JointTraining") -> dg.MarkdownMetadataValue:
     import numpy as np
 
-    from cogorch_dagster.agents.comparison_figure import learning_curves
+    from cogorch_dagster.agents.comparison.comparison_figure import learning_curves
 
     each = training.configuration.evaluate_every * training.configuration.fleets
     names = {"as they act": "reward", "while exploring": "training_reward"}

@@ -15,8 +15,8 @@ from assets.presentation import picture, shown, table
 from resources.installation import CogorchResource
 
 if TYPE_CHECKING:
-    from cogorch_dagster.agents.comparison import Comparison
-    from cogorch_dagster.agents.equal_success import NotComparable
+    from cogorch_dagster.agents.comparison.comparison import Comparison
+    from cogorch_dagster.agents.comparison.equal_success import NotComparable
 
 METRIC_COLUMNS = {
     "metric": "and the way that is better",
@@ -54,9 +54,10 @@ def beats_static(config: FreshConfig, cogorch: CogorchResource) -> dg.AssetCheck
     The interval of the difference must lie above 0, on seeds that follow from the checkpoints themselves, so that
     nothing was chosen on them. What would be made of the agents (recommendations) does not run otherwise.
     """
-    from cogorch_dagster.agents import joint_checkpoints, kept_training, store
-    from cogorch_dagster.agents.comparison import Answer, Comparison
-    from cogorch_dagster.agents.contest import contest
+    from cogorch_dagster.agents import store
+    from cogorch_dagster.agents.comparison.comparison import Answer, Comparison
+    from cogorch_dagster.agents.comparison.contest import contest
+    from cogorch_dagster.agents.training import joint_checkpoints, kept_training
     from cogorch_dagster.fleet.calibration import store as calibrations
     from cogorch_dagster.fleet.parameters import default_parameters
     from cogorch_dagster.platform.database import transaction
@@ -96,8 +97,9 @@ def beats_static(config: FreshConfig, cogorch: CogorchResource) -> dg.AssetCheck
 @dg.asset_check(asset=agent_checkpoints, blocking=True)
 def weights_finite(cogorch: CogorchResource) -> dg.AssetCheckResult:
     """Every number in the newest checkpoint of each agent is finite, and its file is what was stored."""
-    from cogorch_dagster.agents import kept_training, store
+    from cogorch_dagster.agents import store
     from cogorch_dagster.agents.soundness import finiteness
+    from cogorch_dagster.agents.training import kept_training
 
     rows, wrong = [], []
     for agent, stored in kept_training.stored_agents(cogorch.settings).items():
@@ -129,9 +131,9 @@ class InferenceConfig(dg.Config):
 @dg.asset_check(asset=agent_checkpoints)
 def inference_latency(config: InferenceConfig, cogorch: CogorchResource) -> dg.AssetCheckResult:
     """Each agent decides within the bound, one state at a time on one thread: a warning, for it also tells of load."""
-    from cogorch_dagster.agents import kept_training
     from cogorch_dagster.agents.inference import Policy
     from cogorch_dagster.agents.soundness import latency
+    from cogorch_dagster.agents.training import kept_training
 
     rows, slow = [], []
     for agent, stored in kept_training.stored_agents(cogorch.settings).items():
@@ -164,7 +166,7 @@ def _fresh(checkpoints: Iterable[str], count: int) -> range:
 
 
 def _metric_row(found: "Comparison | NotComparable") -> dict[str, object]:
-    from cogorch_dagster.agents.equal_success import NotComparable
+    from cogorch_dagster.agents.comparison.equal_success import NotComparable
 
     name = f"{found.metric.name}, {found.metric.unit} ({found.metric.direction})"
     if isinstance(found, NotComparable):

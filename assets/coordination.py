@@ -61,7 +61,8 @@ def coordination(
     verified, conflicts left in it are settled by a bargain, and what would be dangerous is vetoed, with the reason.
     Each agent acts in a process of its own; one that fails degrades its step, which says so.
     """
-    from cogorch_dagster.agents import joint_checkpoints, kept_training, store
+    from cogorch_dagster.agents import store
+    from cogorch_dagster.agents.training import joint_checkpoints, kept_training
     from cogorch_dagster.fleet.calibration import store as calibrations
     from cogorch_dagster.fleet.parameters import default_parameters
     from cogorch_dagster.games import store as coordinations

@@ -67,9 +67,10 @@ def recommendations(
     then simulated as a document beside the active one, and held against the logs where these can tell. Refusals are
     normal results, named below. The drafts are policy_versions like any other: they wait in the same gate.
     """
-    from cogorch_dagster.agents import joint_checkpoints, kept_training, store
+    from cogorch_dagster.agents import store
     from cogorch_dagster.agents.recommendation.limits import Limits
     from cogorch_dagster.agents.recommendation.recommend import recommend
+    from cogorch_dagster.agents.training import joint_checkpoints, kept_training
     from cogorch_dagster.errors import InvalidInput
     from cogorch_dagster.fleet.calibration import store as calibrations
     from cogorch_dagster.platform.database import transaction

@@ -40,8 +40,9 @@ PPO_ACROBOT = PPOConfiguration(
     device="cpu",
 )
 A2C_CARTPOLE = A2CConfiguration(
-    shared=(128, 128),
-    rollout_steps=4,
+    shared=(64,),
+    heads=(64,),
+    rollout_steps=5,
     gamma=0.98,
     gae_decay=0.95,
     learning_rate=1.5e-3,
@@ -95,7 +96,7 @@ def _same_a2c(settings: A2CConfiguration, environments: int) -> Peer:
         "max_grad_norm": settings.max_gradient_norm,
         "normalize_advantage": settings.normalise_advantages,
         "use_rms_prop": settings.optimiser == "rmsprop",
-        "policy_kwargs": {"activation_fn": torch.nn.ReLU, "net_arch": []},
+        "policy_kwargs": {"activation_fn": torch.nn.ReLU, "net_arch": list(settings.heads)},
     }
     return Peer("A2C", environments, kwargs, shared=settings.shared)
 

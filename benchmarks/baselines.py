@@ -22,12 +22,12 @@ from cogorch_dagster.agents.baselines.autoscaler import Autoscaler
 from cogorch_dagster.agents.baselines.static import StaticDefaults
 from cogorch_dagster.agents.baselines.tabular import TabularConfiguration, decaying
 from cogorch_dagster.agents.baselines.training import train_tabular
-from cogorch_dagster.agents.bootstrap import interquartile_mean, interval, replicates, resampled
-from cogorch_dagster.agents.comparison import Metric, compare_all
-from cogorch_dagster.agents.comparison_figure import comparison_figure
+from cogorch_dagster.agents.comparison.bootstrap import interquartile_mean, interval, replicates, resampled
+from cogorch_dagster.agents.comparison.comparison import Metric, compare_all
+from cogorch_dagster.agents.comparison.comparison_figure import comparison_figure
+from cogorch_dagster.agents.comparison.scores_comparison import compare_scores
 from cogorch_dagster.agents.controllers import Controller
 from cogorch_dagster.agents.evaluation import METRICS, Scores, evaluate
-from cogorch_dagster.agents.scores_comparison import compare_scores
 from cogorch_dagster.fleet.parameters import FleetParameters, default_parameters
 
 TARGETS = (0.5, 0.65, 0.8)

@@ -21,8 +21,8 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from cogorch_dagster.agents import checkpoints
+from cogorch_dagster.agents.comparison.scores_comparison import compare_scores
 from cogorch_dagster.agents.evaluation import evaluate
-from cogorch_dagster.agents.scores_comparison import compare_scores
 from cogorch_dagster.fleet.parameters import FleetParameters, default_parameters
 from cogorch_dagster.fleet.signals import AGENTS
 from cogorch_dagster.games.agent_process import AgentSource
@@ -35,9 +35,9 @@ METRICS = ("reward", "latency", "success", "unfairness", "violations", "cost", "
 
 def trained(parameters: FleetParameters, folder: Path, steps: int, seed: int) -> None:
     """Train the agents and write their best checkpoints."""
-    from cogorch_dagster.agents.joint import train
-    from cogorch_dagster.agents.joint_checkpoints import of_agents
-    from cogorch_dagster.agents.joint_configuration import JointConfiguration
+    from cogorch_dagster.agents.training.joint import train
+    from cogorch_dagster.agents.training.joint_checkpoints import of_agents
+    from cogorch_dagster.agents.training.joint_configuration import JointConfiguration
 
     configuration = JointConfiguration(
         fleets=128, steps=steps, evaluate_every=max(steps // 5, 1), validation_seeds=4, seed=seed

@@ -14,12 +14,12 @@ import sys
 import time
 from typing import Any
 
-from cogorch_dagster.agents.contest import Contest, contest
-from cogorch_dagster.agents.contestants import BASELINES, require_known
-from cogorch_dagster.agents.joint import JointTraining, Progress, train
-from cogorch_dagster.agents.joint_checkpoints import of_agents
-from cogorch_dagster.agents.joint_configuration import JointConfiguration
-from cogorch_dagster.agents.joint_controller import controller_of
+from cogorch_dagster.agents.comparison.contest import Contest, contest
+from cogorch_dagster.agents.comparison.contestants import BASELINES, require_known
+from cogorch_dagster.agents.training.joint import JointTraining, Progress, train
+from cogorch_dagster.agents.training.joint_checkpoints import of_agents
+from cogorch_dagster.agents.training.joint_configuration import JointConfiguration
+from cogorch_dagster.agents.training.joint_controller import controller_of
 from cogorch_dagster.fleet.parameters import default_parameters
 
 BARS_AGAINST = ("static", "q-learning")

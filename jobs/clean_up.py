@@ -73,7 +73,8 @@ def expire_undecided_drafts(context: dg.OpExecutionContext, config: CleanUpConfi
 @dg.op(ins={"after": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
 def forget_old_checkpoints(context: dg.OpExecutionContext, config: CheckpointsConfig, cogorch: CogorchResource) -> None:
     """Forgets all but the newest checkpoints of each agent, their files, and trainings that were left open."""
-    from cogorch_dagster.agents import abandoned, store
+    from cogorch_dagster.agents import store
+    from cogorch_dagster.agents.training import abandoned
 
     pruned = store.prune(cogorch.settings, config.keep)
     trainings = abandoned.delete_abandoned(cogorch.settings, timedelta(days=config.open_training_days))

@@ -28,7 +28,18 @@ LAYERS = [
     "service",
     "lab",
 ]
-HEAVY = {"torch", "pettingzoo", "gymnasium", "dowhy", "mlflow", "featuretools", "optuna", "sklearn", "scipy", "matplotlib"}
+HEAVY = {
+    "torch",
+    "pettingzoo",
+    "gymnasium",
+    "dowhy",
+    "mlflow",
+    "featuretools",
+    "optuna",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+}
 
 
 def _imports(path: Path, *, module_level: bool = False) -> Iterator[str]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from cogorch_dagster.agents.bootstrap import Floats
-from cogorch_dagster.agents.comparison import Metric
+from cogorch_dagster.agents.comparison.bootstrap import Floats
+from cogorch_dagster.agents.comparison.comparison import Metric
 from cogorch_dagster.agents.controllers import Controller, Observing, Starting
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.environment import FleetEnvironment, Step

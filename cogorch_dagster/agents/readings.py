@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cogorch_dagster.agents.bootstrap import Floats
+from cogorch_dagster.agents.comparison.bootstrap import Floats
 from cogorch_dagster.agents.controllers import States
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.signals import SIGNALS, VIEWS, AgentName

@@ -14,7 +14,7 @@ import torch
 from cogorch_dagster.agents.checkpoints import Checkpoint
 from cogorch_dagster.agents.checks import whole
 from cogorch_dagster.agents.inference import Policy
-from cogorch_dagster.agents.joint import one_thread
+from cogorch_dagster.agents.training.joint import one_thread
 
 WARM_UP = 50
 

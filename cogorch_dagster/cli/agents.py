@@ -10,10 +10,10 @@ import typer
 from cogorch_dagster.cli.output import JsonOption, Output, examples, fields, load_settings, say, table
 
 if TYPE_CHECKING:
-    from cogorch_dagster.agents.joint import Progress
-    from cogorch_dagster.agents.joint_controller import JointController
-    from cogorch_dagster.agents.kept_training import KeptTraining
     from cogorch_dagster.agents.store import StoredCheckpoint
+    from cogorch_dagster.agents.training.joint import Progress
+    from cogorch_dagster.agents.training.joint_controller import JointController
+    from cogorch_dagster.agents.training.kept_training import KeptTraining
     from cogorch_dagster.fleet.parameters import FleetParameters
     from cogorch_dagster.settings import Settings
 
@@ -62,8 +62,8 @@ def train(
     with the same options then goes on as if it had never stopped.
     """
     out = Output(as_json)
-    from cogorch_dagster.agents.joint_configuration import JointConfiguration
-    from cogorch_dagster.agents.kept_training import resumable, train_and_keep
+    from cogorch_dagster.agents.training.joint_configuration import JointConfiguration
+    from cogorch_dagster.agents.training.kept_training import resumable, train_and_keep
 
     _require_png(plot)
     settings = load_settings()
@@ -94,10 +94,10 @@ def evaluate(
 ) -> None:
     """Let the agents steer fresh fleets, without exploration, and print what comes of it per metric."""
     out = Output(as_json)
-    from cogorch_dagster.agents.contest import scored, summary
+    from cogorch_dagster.agents.comparison.contest import scored, summary
     from cogorch_dagster.agents.evaluation import METRICS
-    from cogorch_dagster.agents.joint_checkpoints import configuration_of
     from cogorch_dagster.agents.store import load
+    from cogorch_dagster.agents.training.joint_checkpoints import configuration_of
 
     settings = load_settings()
     parameters = _parameters(settings, calibration)
@@ -141,10 +141,10 @@ def compare(
     Those have the agents' budget, so `independent` takes as long as a training.
     """
     out = Output(as_json)
-    from cogorch_dagster.agents.contest import contest
-    from cogorch_dagster.agents.contestants import require_known
-    from cogorch_dagster.agents.joint_checkpoints import configuration_of
+    from cogorch_dagster.agents.comparison.contest import contest
+    from cogorch_dagster.agents.comparison.contestants import require_known
     from cogorch_dagster.agents.store import load
+    from cogorch_dagster.agents.training.joint_checkpoints import configuration_of
 
     _require_png(plot)
     names = [name.strip() for name in baselines.split(",")]
@@ -228,7 +228,8 @@ def _parameters(settings: "Settings", given: str) -> "FleetParameters":
 
 def _agents(settings: "Settings", digests: list[str] | None) -> "tuple[dict[Any, StoredCheckpoint], JointController]":
     """Stored agents, of the digests or the newest, and the controller of them."""
-    from cogorch_dagster.agents import kept_training, store
+    from cogorch_dagster.agents import store
+    from cogorch_dagster.agents.training import kept_training
     from cogorch_dagster.errors import InvalidInput
     from cogorch_dagster.fleet.signals import AGENTS
 
@@ -330,7 +331,7 @@ def _require_png(plot: Path | None) -> None:
 def _plot_curve(found: "KeptTraining", path: Path) -> None:
     import numpy as np
 
-    from cogorch_dagster.agents.comparison_figure import learning_curves
+    from cogorch_dagster.agents.comparison.comparison_figure import learning_curves
 
     training = found.training
     if not training.curve:

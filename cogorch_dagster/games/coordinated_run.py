@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cogorch_dagster.agents.baselines.static import StaticDefaults, passive
-from cogorch_dagster.agents.comparison import Comparison
-from cogorch_dagster.agents.equal_success import NotComparable
+from cogorch_dagster.agents.comparison.comparison import Comparison
+from cogorch_dagster.agents.comparison.equal_success import NotComparable
+from cogorch_dagster.agents.comparison.scores_comparison import compare_scores
 from cogorch_dagster.agents.evaluation import Scores, evaluate
-from cogorch_dagster.agents.scores_comparison import compare_scores
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.actions import Values
 from cogorch_dagster.fleet.objectives import RewardWeights

@@ -78,7 +78,8 @@ def same_draft(settings: Settings, active: PolicyVersion, inputs: str) -> Propos
         if version.status == "rejected":
             raise Refused(
                 "rejected_before",
-                f"the same inputs have given {version.ref}, which was rejected; wait for new decisions or change a limit",
+                f"the same inputs have given {version.ref}, which was rejected; "
+                "wait for new decisions or change a limit",
             )
     return None
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from cogorch_dagster.agents import checkpoints
-from cogorch_dagster.agents.joint import JointTraining, train
-from cogorch_dagster.agents.joint_checkpoints import of_training, parts_of
-from cogorch_dagster.agents.joint_configuration import JointConfiguration
+from cogorch_dagster.agents.training.joint import JointTraining, train
+from cogorch_dagster.agents.training.joint_checkpoints import of_training, parts_of
+from cogorch_dagster.agents.training.joint_configuration import JointConfiguration
 from cogorch_dagster.fleet.parameters import FleetParameters, default_parameters
 
 # Learning starts, both rollouts end, fleets begin new episodes and an evaluation happens before and after the middle.

@@ -8,11 +8,11 @@ import pytest
 from cogorch_dagster.agents.baselines.autoscaler import Autoscaler
 from cogorch_dagster.agents.baselines.static import StaticDefaults, passive
 from cogorch_dagster.agents.baselines.tabular import TabularController
-from cogorch_dagster.agents.comparison import Answer, Comparison
+from cogorch_dagster.agents.comparison.comparison import Answer, Comparison
+from cogorch_dagster.agents.comparison.equal_success import NotComparable
+from cogorch_dagster.agents.comparison.scores_comparison import compare_scores
 from cogorch_dagster.agents.controllers import States
-from cogorch_dagster.agents.equal_success import NotComparable
 from cogorch_dagster.agents.evaluation import METRICS, Scores, environment_seed, evaluate
-from cogorch_dagster.agents.scores_comparison import compare_scores
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.actions import Values
 from cogorch_dagster.fleet.environment import FleetEnvironment

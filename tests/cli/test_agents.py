@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cogorch_dagster.agents import checkpoints
-from cogorch_dagster.agents.joint_checkpoints import FOLDER
+from cogorch_dagster.agents.training.joint_checkpoints import FOLDER
 from cogorch_dagster.settings import Settings
 from tests.cli.conftest import COMMAND, Run
 

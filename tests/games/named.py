@@ -26,7 +26,7 @@ def matching_pennies() -> Game:
 
 
 def shapley_1974() -> Game:
-    """Figure 2 of Shapley 1974, "A note on the Lemke-Howson algorithm": three equilibria, two of them reached from 0."""
+    """Figure 2 of Shapley 1974, "A note on the Lemke-Howson algorithm": three equilibria, two reached from 0."""
     return bimatrix([[2, 2, 0], [0, 3, 0], [3, 0, 1]], [[3, 0, 2], [0, 3, 2], [0, 0, 1]])
 
 

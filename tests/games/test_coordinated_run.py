@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cogorch_dagster.agents.comparison import Comparison
+from cogorch_dagster.agents.comparison.comparison import Comparison
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.parameters import default_parameters
 from cogorch_dagster.games import agent_process

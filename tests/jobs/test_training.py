@@ -7,8 +7,9 @@ import dagster as dg
 import pytest
 
 from assets.agent_partitions import AGENTS, ALL_AGENTS
-from cogorch_dagster.agents import checkpoints, kept_training
+from cogorch_dagster.agents import checkpoints
 from cogorch_dagster.agents.baselines.static import StaticDefaults
+from cogorch_dagster.agents.training import kept_training
 from cogorch_dagster.fleet.calibration.calibration import calibrate
 from cogorch_dagster.fleet.calibration.store import save
 from cogorch_dagster.fleet.signals import AGENTS as ENGINE_AGENTS

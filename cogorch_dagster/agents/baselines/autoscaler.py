@@ -15,7 +15,7 @@ from math import ceil
 import numpy as np
 
 from cogorch_dagster.agents.baselines.static import passive
-from cogorch_dagster.agents.bootstrap import Floats
+from cogorch_dagster.agents.comparison.bootstrap import Floats
 from cogorch_dagster.agents.controllers import States
 from cogorch_dagster.agents.readings import readings
 from cogorch_dagster.errors import InvalidInput

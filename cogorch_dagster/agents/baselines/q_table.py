@@ -6,7 +6,7 @@ What the rows and the actions mean is `tabular.py`.
 import numpy as np
 from numpy.typing import NDArray
 
-from cogorch_dagster.agents.bootstrap import Floats
+from cogorch_dagster.agents.comparison.bootstrap import Floats
 
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]

@@ -11,7 +11,7 @@ import numpy as np
 
 from cogorch_dagster.agents.baselines.q_table import Integers, chosen, targets, updated
 from cogorch_dagster.agents.baselines.static import passive
-from cogorch_dagster.agents.bootstrap import Floats
+from cogorch_dagster.agents.comparison.bootstrap import Floats
 from cogorch_dagster.agents.controllers import States
 from cogorch_dagster.agents.readings import reading, readings
 from cogorch_dagster.errors import InvalidInput

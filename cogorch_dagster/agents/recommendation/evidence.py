@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from cogorch_dagster.agents.comparison import Comparison
+from cogorch_dagster.agents.comparison.comparison import Comparison
 from cogorch_dagster.agents.recommendation.draft_document import DraftDocument
 from cogorch_dagster.agents.recommendation.limits import Limits
 from cogorch_dagster.agents.recommendation.off_policy import FromLogs

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cogorch_dagster.agents.baselines.autoscaler import recommended
-from cogorch_dagster.agents.bootstrap import Floats
+from cogorch_dagster.agents.comparison.bootstrap import Floats
 from cogorch_dagster.agents.recommendation.autoscaler_document import TOLERANCE
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cogorch_dagster.agents.comparison import Comparison
+from cogorch_dagster.agents.comparison.comparison import Comparison
 from cogorch_dagster.agents.recommendation.limits import Limits
 from cogorch_dagster.errors import Refused
 from cogorch_dagster.fleet.calibration.calibration import Calibration

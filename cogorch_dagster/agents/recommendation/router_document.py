@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from cogorch_dagster.agents.bootstrap import Floats
+from cogorch_dagster.agents.comparison.bootstrap import Floats
 from cogorch_dagster.agents.recommendation.draft_document import DraftDocument, drafted
 from cogorch_dagster.agents.recommendation.limits import Limits
 from cogorch_dagster.agents.recommendation.places import Places

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from cogorch_dagster.agents.baselines.static import passive
-from cogorch_dagster.agents.bootstrap import Floats
-from cogorch_dagster.agents.comparison import Comparison, compare_all
+from cogorch_dagster.agents.comparison.bootstrap import Floats
+from cogorch_dagster.agents.comparison.comparison import Comparison, compare_all
 from cogorch_dagster.agents.evaluation import METRICS, Scores, environment_seed, scored
 from cogorch_dagster.agents.recommendation.limits import Limits
 from cogorch_dagster.agents.recommendation.places import Places

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cogorch_dagster.agents.bootstrap import Floats
+from cogorch_dagster.agents.comparison.bootstrap import Floats
 from cogorch_dagster.agents.controllers import Controller, Observing, Starting
 from cogorch_dagster.agents.evaluation import environment_seed
 from cogorch_dagster.errors import InvalidInput

@@ -166,5 +166,5 @@ def _bursts(
         return np.stack([_log_likelihood(counts, mean, spread), _log_likelihood(counts, mean * factor, spread)])
 
     begin = max(base.bursts_per_day, 1.0) / 1440
-    chain = two_state.fit(emission, len(counts), begin, 1 / max(base.burst_minutes, 2.0), observed)
+    chain = two_state.fit(emission, begin, 1 / max(base.burst_minutes, 2.0), observed)
     return chain, factor, spread

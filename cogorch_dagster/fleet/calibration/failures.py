@@ -47,7 +47,7 @@ def fit_failures(frame: Frame, model: int, base: ModelParameters) -> tuple[Found
         return np.stack([failed * np.log(rate) + (n - failed) * np.log1p(-rate) for rate in rates])
 
     begin, end = max(base.incidents_per_day, 1.0) / 1440, 1 / max(base.incident_minutes, 2.0)
-    chain = two_state.fit(emission, len(n), begin, end, observed)
+    chain = two_state.fit(emission, begin, end, observed)
     plain = float((failed * np.log(overall) + (n - failed) * np.log1p(-overall)).sum())
     share = float((chain.second * frame.observed).sum() / max(minutes, 1))
     found = (

@@ -82,9 +82,7 @@ def pass_through(logs: Floats, begin: float, end: float, observed: NDArray[np.bo
     return chain, (begins + 0.05) / (first_time + 50), (ends + 0.5) / (second_time + 5)
 
 
-def fit(
-    emission: Callable[[Floats | None], Floats], n: int, begin: float, end: float, observed: NDArray[np.bool_]
-) -> Chain:
+def fit(emission: Callable[[Floats | None], Floats], begin: float, end: float, observed: NDArray[np.bool_]) -> Chain:
     """EM from the given transitions; `emission` takes the posterior (None at first) and returns logs [2, n]."""
     logs = emission(None)
     chain, begin, end = pass_through(logs, begin, end, observed)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cogorch_dagster.agents.baselines.static import passive
-from cogorch_dagster.agents.independent import shares, train_independently
-from cogorch_dagster.agents.joint import JointTraining
+from cogorch_dagster.agents.training.independent import shares, train_independently
+from cogorch_dagster.agents.training.joint import JointTraining
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.environment import AGENTS, FleetEnvironment
 from tests.agents.joint_resuming import SMALL, small_fleet

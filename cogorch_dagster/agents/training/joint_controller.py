@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cogorch_dagster.agents.baselines.static import passive
 from cogorch_dagster.agents.checkpoints import Checkpoint
 from cogorch_dagster.agents.controllers import States
-from cogorch_dagster.agents.joint_configuration import ALGORITHMS, sizes_of
+from cogorch_dagster.agents.training.joint_configuration import ALGORITHMS, sizes_of
 from cogorch_dagster.errors import Refused
 from cogorch_dagster.fleet.actions import Values
 from cogorch_dagster.fleet.signals import AgentName

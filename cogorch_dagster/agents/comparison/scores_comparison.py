@@ -5,9 +5,9 @@ How the scores come about is `evaluation.py`, the statistics are `comparison.py`
 
 from collections.abc import Sequence
 
-from cogorch_dagster.agents.bootstrap import RESAMPLES, Statistic
-from cogorch_dagster.agents.comparison import Comparison, compare_all
-from cogorch_dagster.agents.equal_success import NotComparable, compare_at_equal_success
+from cogorch_dagster.agents.comparison.bootstrap import RESAMPLES, Statistic
+from cogorch_dagster.agents.comparison.comparison import Comparison, compare_all
+from cogorch_dagster.agents.comparison.equal_success import NotComparable, compare_at_equal_success
 from cogorch_dagster.agents.evaluation import LATENCY, METRICS, SUCCESS, Scores
 from cogorch_dagster.errors import InvalidInput
 

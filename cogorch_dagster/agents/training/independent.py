@@ -7,10 +7,10 @@ steer one fleet. What joint training gains over that is what the shared reward a
 from collections.abc import Callable
 from dataclasses import replace
 
-from cogorch_dagster.agents.joint import JointTraining, Progress, train
-from cogorch_dagster.agents.joint_checkpoints import of_agents
-from cogorch_dagster.agents.joint_configuration import JointConfiguration
-from cogorch_dagster.agents.joint_controller import JointController, controller_of
+from cogorch_dagster.agents.training.joint import JointTraining, Progress, train
+from cogorch_dagster.agents.training.joint_checkpoints import of_agents
+from cogorch_dagster.agents.training.joint_configuration import JointConfiguration
+from cogorch_dagster.agents.training.joint_controller import JointController, controller_of
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.environment import AGENTS
 from cogorch_dagster.fleet.parameters import FleetParameters

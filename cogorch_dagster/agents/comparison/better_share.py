@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cogorch_dagster.agents.bootstrap import Floats
+from cogorch_dagster.agents.comparison.bootstrap import Floats
 
 
 def paired_share(gains: Floats, positions: NDArray[np.int64]) -> tuple[Floats, Floats]:

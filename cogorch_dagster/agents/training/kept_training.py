@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cogorch_dagster.agents import checkpoints, joint_checkpoints, store
-from cogorch_dagster.agents.joint import JointTraining, Progress, train
-from cogorch_dagster.agents.joint_configuration import JointConfiguration
-from cogorch_dagster.agents.joint_controller import JointController, controller_of
+from cogorch_dagster.agents import checkpoints, store
 from cogorch_dagster.agents.store import StoredCheckpoint
+from cogorch_dagster.agents.training import joint_checkpoints
+from cogorch_dagster.agents.training.joint import JointTraining, Progress, train
+from cogorch_dagster.agents.training.joint_configuration import JointConfiguration
+from cogorch_dagster.agents.training.joint_controller import JointController, controller_of
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.environment import AGENTS
 from cogorch_dagster.fleet.parameters import FleetParameters

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cogorch_dagster.agents.bootstrap import LEVEL, RESAMPLES, Floats, Statistic
-from cogorch_dagster.agents.comparison import Comparison, Metric, compare_all
+from cogorch_dagster.agents.comparison.bootstrap import LEVEL, RESAMPLES, Floats, Statistic
+from cogorch_dagster.agents.comparison.comparison import Comparison, Metric, compare_all
 from cogorch_dagster.errors import InvalidInput
 
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from cogorch_dagster.agents.joint_checkpoints import FOLDER
+from cogorch_dagster.agents.training.joint_checkpoints import FOLDER
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.lake import blobs
 from cogorch_dagster.settings import Settings

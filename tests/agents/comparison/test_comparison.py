@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import mannwhitneyu, trim_mean
 
-from cogorch_dagster.agents.bootstrap import Floats, interquartile_mean, interval, replicates, resampled
-from cogorch_dagster.agents.comparison import Answer, Comparison, Metric, compare, compare_all
-from cogorch_dagster.agents.comparison_figure import comparison_figure, learning_curves
-from cogorch_dagster.agents.equal_success import NotComparable, Reason, compare_at_equal_success
-from cogorch_dagster.agents.performance_profile import performance_profile
+from cogorch_dagster.agents.comparison.bootstrap import Floats, interquartile_mean, interval, replicates, resampled
+from cogorch_dagster.agents.comparison.comparison import Answer, Comparison, Metric, compare, compare_all
+from cogorch_dagster.agents.comparison.comparison_figure import comparison_figure, learning_curves
+from cogorch_dagster.agents.comparison.equal_success import NotComparable, Reason, compare_at_equal_success
+from cogorch_dagster.agents.comparison.performance_profile import performance_profile
 from cogorch_dagster.errors import InvalidInput
 
 LATENCY = Metric("latency", "ms", "lower")

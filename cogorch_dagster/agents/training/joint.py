@@ -17,9 +17,9 @@ from cogorch_dagster.agents import algorithms
 from cogorch_dagster.agents.baselines.static import passive
 from cogorch_dagster.agents.checks import chosen_device, part, whole
 from cogorch_dagster.agents.evaluation import evaluate
-from cogorch_dagster.agents.joint_configuration import ALGORITHMS, JointConfiguration, sizes_of
-from cogorch_dagster.agents.joint_controller import Act, JointController
 from cogorch_dagster.agents.learner import Learner, Transition
+from cogorch_dagster.agents.training.joint_configuration import ALGORITHMS, JointConfiguration, sizes_of
+from cogorch_dagster.agents.training.joint_controller import Act, JointController
 from cogorch_dagster.errors import Refused
 from cogorch_dagster.fleet.actions import RESOURCE_DIMENSIONS, Values
 from cogorch_dagster.fleet.environment import FleetEnvironment, Step

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cogorch_dagster.agents.bootstrap import LEVEL, RESAMPLES, Floats, interval, resampled
-from cogorch_dagster.agents.comparison import Metric
+from cogorch_dagster.agents.comparison.bootstrap import LEVEL, RESAMPLES, Floats, interval, resampled
+from cogorch_dagster.agents.comparison.comparison import Metric
 from cogorch_dagster.errors import InvalidInput
 
 

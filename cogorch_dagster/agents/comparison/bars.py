@@ -6,8 +6,8 @@ How a metric is compared is `scores_comparison.py`.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cogorch_dagster.agents.comparison import Comparison
-from cogorch_dagster.agents.equal_success import NotComparable
+from cogorch_dagster.agents.comparison.comparison import Comparison
+from cogorch_dagster.agents.comparison.equal_success import NotComparable
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cogorch_dagster.agents.bootstrap import Floats, interquartile_mean, interval, replicates, resampled
-from cogorch_dagster.agents.comparison import Answer, Comparison
-from cogorch_dagster.agents.equal_success import NotComparable
+from cogorch_dagster.agents.comparison.bootstrap import Floats, interquartile_mean, interval, replicates, resampled
+from cogorch_dagster.agents.comparison.comparison import Answer, Comparison
+from cogorch_dagster.agents.comparison.equal_success import NotComparable
 from cogorch_dagster.errors import InvalidInput
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from cogorch_dagster.agents.baselines.tabular import TabularController, decaying
 from cogorch_dagster.agents.baselines.training import train_tabular
 from cogorch_dagster.agents.controllers import Controller
 from cogorch_dagster.agents.evaluation import evaluate
-from cogorch_dagster.agents.independent import train_independently
-from cogorch_dagster.agents.joint import FIRST_VALIDATION_SEED, FLEETS_PER_SEED, Progress
-from cogorch_dagster.agents.joint_configuration import JointConfiguration
+from cogorch_dagster.agents.training.independent import train_independently
+from cogorch_dagster.agents.training.joint import FIRST_VALIDATION_SEED, FLEETS_PER_SEED, Progress
+from cogorch_dagster.agents.training.joint_configuration import JointConfiguration
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.parameters import FleetParameters
 

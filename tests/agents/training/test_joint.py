@@ -12,13 +12,13 @@ import torch
 
 from cogorch_dagster.agents import checkpoints
 from cogorch_dagster.agents.baselines.static import StaticDefaults
-from cogorch_dagster.agents.comparison import Comparison
+from cogorch_dagster.agents.comparison.comparison import Comparison
+from cogorch_dagster.agents.comparison.scores_comparison import compare_scores
 from cogorch_dagster.agents.evaluation import evaluate
-from cogorch_dagster.agents.joint import CURVE, JointTraining, train, tried_levels
-from cogorch_dagster.agents.joint_checkpoints import configuration_of, of_agents, of_training, parts_of
-from cogorch_dagster.agents.joint_configuration import ALGORITHMS, JointConfiguration, sizes_of
-from cogorch_dagster.agents.joint_controller import controller_of
-from cogorch_dagster.agents.scores_comparison import compare_scores
+from cogorch_dagster.agents.training.joint import CURVE, JointTraining, train, tried_levels
+from cogorch_dagster.agents.training.joint_checkpoints import configuration_of, of_agents, of_training, parts_of
+from cogorch_dagster.agents.training.joint_configuration import ALGORITHMS, JointConfiguration, sizes_of
+from cogorch_dagster.agents.training.joint_controller import controller_of
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.fleet.environment import AGENTS
 from cogorch_dagster.fleet.parameters import default_parameters

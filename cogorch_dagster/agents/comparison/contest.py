@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cogorch_dagster.agents.bars import Judged, judged
-from cogorch_dagster.agents.bootstrap import RESAMPLES, Estimate, interval, replicates, resampled, summarised
-from cogorch_dagster.agents.comparison import Comparison
-from cogorch_dagster.agents.comparison_figure import comparison_figure
-from cogorch_dagster.agents.contestants import contestant
+from cogorch_dagster.agents.comparison.bars import Judged, judged
+from cogorch_dagster.agents.comparison.bootstrap import RESAMPLES, Estimate, interval, replicates, resampled, summarised
+from cogorch_dagster.agents.comparison.comparison import Comparison
+from cogorch_dagster.agents.comparison.comparison_figure import comparison_figure
+from cogorch_dagster.agents.comparison.contestants import contestant
+from cogorch_dagster.agents.comparison.equal_success import NotComparable
+from cogorch_dagster.agents.comparison.scores_comparison import compare_scores
 from cogorch_dagster.agents.controllers import Controller
-from cogorch_dagster.agents.equal_success import NotComparable
 from cogorch_dagster.agents.evaluation import Scores, evaluate
-from cogorch_dagster.agents.joint import Progress, one_thread
-from cogorch_dagster.agents.joint_configuration import JointConfiguration
-from cogorch_dagster.agents.scores_comparison import compare_scores
+from cogorch_dagster.agents.training.joint import Progress, one_thread
+from cogorch_dagster.agents.training.joint_configuration import JointConfiguration
 from cogorch_dagster.fleet.parameters import FleetParameters
 
 

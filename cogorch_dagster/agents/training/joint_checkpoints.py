@@ -9,8 +9,8 @@ from typing import Any
 
 from cogorch_dagster.agents import checkpoints
 from cogorch_dagster.agents.checkpoints import Checkpoint
-from cogorch_dagster.agents.joint import CURVE, JointTraining
-from cogorch_dagster.agents.joint_configuration import ALGORITHMS, JointConfiguration, Sizes, sizes_of
+from cogorch_dagster.agents.training.joint import CURVE, JointTraining
+from cogorch_dagster.agents.training.joint_configuration import ALGORITHMS, JointConfiguration, Sizes, sizes_of
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.parameters import FleetParameters
 from cogorch_dagster.fleet.signals import AgentName

@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-from cogorch_dagster.agents.better_share import paired_share, unpaired_share
-from cogorch_dagster.agents.bootstrap import (
+from cogorch_dagster.agents.comparison.better_share import paired_share, unpaired_share
+from cogorch_dagster.agents.comparison.bootstrap import (
     LEVEL,
     RESAMPLES,
     Estimate,
