@@ -28,7 +28,7 @@ class A2CConfiguration:
     Attributes:
         shared: units of the layers that policy and value share; 1 to 8 layers.
         heads: units of the layers that each has for itself after those; 0 to 8 layers.
-        activation: relu or silu.
+        activation: relu, silu or tanh.
         optimiser: adam or rmsprop.
         learning_rate: of the first update, above 0 up to 1.
         anneal_steps: steps of all environments over which the learning rate falls in a line to `anneal_to` times

@@ -33,7 +33,7 @@ class PPOConfiguration:
     Attributes:
         embedding: units of the layers that policy and value share; 1 to 8 layers.
         heads: units of the layers that each has for itself after those; 0 to 8 layers.
-        activation: relu or silu.
+        activation: relu, silu or tanh.
         learning_rate: Adam's at first, above 0 up to 1.
         anneal_steps: steps of all environments over which the learning rate falls in a line to `anneal_to` times
             itself, where it stays; 0: it is constant.

@@ -21,7 +21,14 @@ def learner(settings: A2CConfiguration = SETTINGS, seed: int = 0) -> A2C:
     return A2C(settings, states=STATES, actions=ACTIONS, seed=seed)
 
 
-@pytest.mark.parametrize("change", [{}, {"optimiser": "rmsprop"}, {"activation": "silu", "anneal_steps": 20_000}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"optimiser": "rmsprop", "activation": "tanh", "heads": (32,)},
+        {"activation": "silu", "anneal_steps": 20_000},
+    ],
+)
 def test_it_learns_the_best_action_in_every_place(change):
     agent = learner(replace(SETTINGS, **change))
     figures = [found for found in train(agent, 1_000) if found]
@@ -179,7 +186,7 @@ def test_parts_that_do_not_fit_are_refused_and_nothing_is_taken_in():
         ({"entropy_weight": float("nan")}, "entropy_weight.*nan"),
         ({"rollout_steps": 0}, "rollout_steps must be a whole number from 1 to 65536, got 0"),
         ({"shared": ()}, "shared must name 1 to 8 layers"),
-        ({"activation": "tanh"}, "activation.*relu.*silu.*tanh"),
+        ({"activation": "gelu"}, "activation.*relu.*silu.*tanh.*gelu"),
         ({"optimiser": "sgd"}, "optimiser.*sgd"),
         ({"max_gradient_norm": 0}, "max_gradient_norm"),
         ({"anneal_to": 1.5}, "anneal_to.*1.5"),

@@ -186,7 +186,7 @@ def test_parts_that_do_not_fit_are_refused_and_nothing_is_taken_in():
         ({"gamma": float("inf")}, "gamma.*inf"),
         ({"heads": (0,)}, "each layer of heads.*got 0"),
         ({"embedding": ()}, "embedding must name 1 to 8 layers"),
-        ({"activation": "tanh"}, "activation.*tanh"),
+        ({"activation": "gelu"}, "activation.*gelu"),
         ({"learning_rate": 2.0}, "learning_rate.*2.0"),
     ],
 )
