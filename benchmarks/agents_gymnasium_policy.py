@@ -42,6 +42,7 @@ PPO_ACROBOT = PPOConfiguration(
 A2C_CARTPOLE = A2CConfiguration(
     shared=(64,),
     heads=(64,),
+    activation="tanh",
     rollout_steps=5,
     gamma=0.98,
     gae_decay=0.95,
@@ -80,7 +81,7 @@ def _same_ppo(settings: PPOConfiguration, environments: int) -> Peer:
         "ent_coef": settings.entropy_weight,
         "vf_coef": settings.value_weight / 2,
         "max_grad_norm": settings.max_gradient_norm,
-        "policy_kwargs": {"activation_fn": torch.nn.ReLU, "net_arch": list(settings.heads)},
+        "policy_kwargs": {"activation_fn": torch.nn.Tanh, "net_arch": list(settings.heads)},
     }
     return Peer("PPO", environments, kwargs, shared=settings.embedding)
 
@@ -96,7 +97,7 @@ def _same_a2c(settings: A2CConfiguration, environments: int) -> Peer:
         "max_grad_norm": settings.max_gradient_norm,
         "normalize_advantage": settings.normalise_advantages,
         "use_rms_prop": settings.optimiser == "rmsprop",
-        "policy_kwargs": {"activation_fn": torch.nn.ReLU, "net_arch": list(settings.heads)},
+        "policy_kwargs": {"activation_fn": torch.nn.Tanh, "net_arch": list(settings.heads)},
     }
     return Peer("A2C", environments, kwargs, shared=settings.shared)
 
