@@ -81,7 +81,7 @@ def _same_ppo(settings: PPOConfiguration, environments: int) -> Peer:
         "ent_coef": settings.entropy_weight,
         "vf_coef": settings.value_weight / 2,
         "max_grad_norm": settings.max_gradient_norm,
-        "policy_kwargs": {"activation_fn": torch.nn.Tanh, "net_arch": list(settings.heads)},
+        "policy_kwargs": {"activation_fn": torch.nn.ReLU, "net_arch": list(settings.heads)},
     }
     return Peer("PPO", environments, kwargs, shared=settings.embedding)
 
