@@ -75,13 +75,14 @@ def _panel(axes: "Axes", metric: str, found: Mapping[str, Comparison | NotCompar
         axes.plot(ends, [row, row], color=colour, linewidth=2.5, solid_capstyle="butt")
         axes.scatter([100 * relative.value], [row], color=colour, s=24, zorder=3)
     first = next(iter(found.values()))
-    if not axes.lines:
-        axes.set_xlim(-1, 1)
+    nothing_drawn = not axes.lines
     axes.axvline(0, color=INK, linewidth=0.8, zorder=0)
     axes.set_title(f"{metric} ({first.metric.direction} is better)", fontsize=8, color=INK, loc="left")
     axes.set_yticks(range(len(found)), [_short(name) for name in found])
     axes.set_ylim(len(found) - 0.4, -0.6)
     axes.xaxis.set_major_formatter("{x:+g} %")
+    if nothing_drawn:
+        axes.set_xticks([])
     _tidy(axes)
 
 
