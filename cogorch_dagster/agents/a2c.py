@@ -26,8 +26,8 @@ class A2CConfiguration:
     """Settings of `A2C`.
 
     Attributes:
-        shared: units of the layers that policy and value share; 1 to 8 layers.
-        heads: units of the layers that each has for itself after those; 0 to 8 layers.
+        shared: units of the layers that policy and value share; 0 to 8 layers.
+        heads: units of the layers that each has for itself after those; 0 to 8 layers, at least one if none is shared.
         activation: relu, silu or tanh.
         optimiser: adam or rmsprop.
         learning_rate: of the first update, above 0 up to 1.
@@ -64,7 +64,8 @@ class A2CConfiguration:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        widths("shared", self.shared)
+        if self.shared or not self.heads:
+            widths("shared", self.shared)
         if self.heads:
             widths("heads", self.heads)
         if self.activation not in get_args(Activation):

@@ -26,6 +26,7 @@ def learner(settings: A2CConfiguration = SETTINGS, seed: int = 0) -> A2C:
     [
         {},
         {"optimiser": "rmsprop", "activation": "tanh", "heads": (32,)},
+        {"shared": (), "heads": (64, 64)},
         {"activation": "silu", "anneal_steps": 20_000},
     ],
 )
