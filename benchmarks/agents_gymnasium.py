@@ -282,7 +282,7 @@ def _shown(value: float | None) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--algorithm", required=True, choices=("ppo", "a2c", "a2c-steady", "dqn", "ddpg"))
+    parser.add_argument("--algorithm", required=True, choices=("ppo", "a2c", "dqn", "ddpg"))
     parser.add_argument("--environment", default="CartPole-v1")
     parser.add_argument("--seeds", type=int, default=10, help="how many, from --first-seed on")
     parser.add_argument("--first-seed", type=int, default=0)
