@@ -37,7 +37,6 @@ class FleetState:
     retries: Floats  # [T, B] requests that are tried again in the next step
     ready: Floats  # [M, B] replicas that serve
     starting: Floats  # [D, M, B] replicas that will serve in 1..D steps
-    wait_s: Floats  # [T, M, B] last step's mean wait
     response_s: Floats  # [T, M, B] mean response time as the router knows it, smoothed over steps
     good: Floats  # [T, M, B] last step's share of good answers
 
@@ -81,7 +80,6 @@ def initial_state(constants: Constants, traffic: Traffic) -> FleetState:
         retries=np.zeros((TENANTS, fleets)),
         ready=desired_replicas(constants, knobs),
         starting=np.zeros((max(1, *constants.startup_steps), MODELS, fleets)),
-        wait_s=np.zeros(pairs),
         response_s=np.broadcast_to(constants.base_s, pairs).copy(),
         good=np.broadcast_to(constants.usefulness, pairs).copy(),
     )
@@ -141,9 +139,7 @@ def advance(constants: Constants, processes: Processes, state: FleetState, draws
     outcome = _outcome(constants, state, arrived, requests, work, answers, rented_usd)
     good = answers.answered * constants.usefulness * (1 - answers.late)
     known = state.response_s + ROUTER_MEMORY * (answers.response_s - state.response_s)
-    after = FleetState(
-        traffic, state.knobs, work.backlog, outcome.retried, ready, starting, answers.wait_s, known, good
-    )
+    after = FleetState(traffic, state.knobs, work.backlog, outcome.retried, ready, starting, known, good)
     return after, outcome
 
 
@@ -209,7 +205,6 @@ def _worked(constants: Constants, state: FleetState, attempts: Floats, ready: Fl
 class _Answers:
     """How attempts end, [T, M, B]: shares of the served, and seconds."""
 
-    wait_s: Floats
     response_s: Floats  # mean, waiting included
     relative_variance: Floats  # of the response time
     cut_off: Floats  # by the timeout
@@ -234,7 +229,6 @@ def _answers(constants: Constants, state: FleetState, traffic: Traffic, work: _W
     late = np.maximum(queueing.tail(constants.slo_s - backlog_wait, response, variance), cut_off)
     well = 1 - np.where(traffic.incident, constants.degraded_failure, constants.failure)
     return _Answers(
-        wait_s=random_wait + backlog_wait,
         response_s=response + backlog_wait,
         relative_variance=variance / response**2,
         cut_off=cut_off,
