@@ -1,0 +1,1 @@
+"""Graphs of causes and what is known of them beforehand: marks, knowledge, equivalence, separation, comparison."""
