@@ -1,0 +1,1 @@
+"""Data sets for causal questions: reading, preparation, and the statistics that discovery takes."""
