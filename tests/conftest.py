@@ -16,6 +16,11 @@ from cogorch_dagster.settings import Settings
 
 TEMPLATE = "cogorch_template"
 
+# The cores are shared by several pytest processes: threads that wait for each other within small products cost many
+# times the products. Nothing above imports numpy, which reads this when it is imported, as do processes of tests.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Settings]:
@@ -50,8 +55,9 @@ def settings(server: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         poolclass=sa.pool.NullPool,
     )
     with admin.connect() as connection:
-        connection.execute(sa.text(f'CREATE DATABASE "{names["database"]}" TEMPLATE {TEMPLATE}'))
-        connection.execute(sa.text(f'CREATE DATABASE "{names["dagster_database"]}"'))
+        # Files as they are: nothing here waits for a disk, and the other way writes each page to the log as well.
+        connection.execute(sa.text(f'CREATE DATABASE "{names["database"]}" TEMPLATE {TEMPLATE} STRATEGY FILE_COPY'))
+        connection.execute(sa.text(f'CREATE DATABASE "{names["dagster_database"]}" STRATEGY FILE_COPY'))
     environment = {
         "COGORCH_HOME": str(tmp_path / "home"),
         "COGORCH_POSTGRES_URL": base,

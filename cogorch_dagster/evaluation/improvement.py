@@ -6,6 +6,7 @@ candidate minus mean reward of separate traffic under the old weights, each of a
 on. Its variance is that of the estimate plus the sampling variance of the two means.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +14,13 @@ import numpy as np
 from cogorch_dagster.evaluation.estimators import (
     ESTIMATORS,
     EstimatorName,
+    Influence,
     sampling_error,
     standard_error,
 )
 from cogorch_dagster.evaluation.importance import effective_sample_size, importance
 from cogorch_dagster.evaluation.intervals import quantile
-from cogorch_dagster.evaluation.outcome_model import predictions
+from cogorch_dagster.evaluation.outcome_model import OutcomeModel, fitted, predictions
 from cogorch_dagster.evaluation.patterns import Floats, Patterns
 
 
@@ -55,34 +57,66 @@ class Comparison:
         return np.asarray(self.value - quantile(self.effective_sample_size) * self.measured_se)
 
 
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """What a comparison needs of the log and of the policy that candidates are compared with, whatever they are.
+
+    Attributes:
+        influence: by estimator, of the baseline's value.
+        se: by estimator, of that value.
+        sampling_variance: by estimator, (1,) of a plain mean of as many fresh decisions.
+    """
+
+    patterns: Patterns
+    model: OutcomeModel
+    influence: Mapping[EstimatorName, Influence]
+    se: Mapping[EstimatorName, float]
+    sampling_variance: Mapping[EstimatorName, Floats]
+
+    @classmethod
+    def of(cls, patterns: Patterns, weights: Floats, estimators: tuple[EstimatorName, ...]) -> "Baseline":
+        """The weights, (K,) or (X, K) with some of their own for each tenant, on a log."""
+        ratios, model = importance(patterns, weights[None]), fitted(patterns)
+        expected = predictions(patterns, ratios, model)
+        influence = {name: ESTIMATORS[name](patterns, ratios, expected) for name in estimators}
+        se = {name: float(standard_error(patterns, each)[0]) for name, each in influence.items()}
+        variance = {name: sampling_error(patterns, ratios, each.value) ** 2 for name, each in influence.items()}
+        return cls(patterns, model, influence, se, variance)
+
+    def compare(self, candidates: Floats) -> dict[EstimatorName, Comparison]:
+        """Compare candidates, (C, K) or (C, X, K), with the baseline."""
+        patterns = self.patterns
+        ratios = importance(patterns, candidates)
+        expected = predictions(patterns, ratios, self.model)
+        ess = effective_sample_size(patterns, ratios.ratio)
+        result: dict[EstimatorName, Comparison] = {}
+        for name, theirs in self.influence.items():
+            ours = ESTIMATORS[name](patterns, ratios, expected)
+            paired = standard_error(patterns, ours - theirs)
+            fresh = sampling_error(patterns, ratios, ours.value) ** 2 + self.sampling_variance[name]
+            result[name] = Comparison(
+                value=ours.value - theirs.value,
+                expected_se=paired,
+                measured_se=np.asarray(np.sqrt(paired**2 + fresh)),
+                effective_sample_size=ess,
+                candidate=ours.value,
+                candidate_se=standard_error(patterns, ours),
+                baseline=float(theirs.value[0]),
+                baseline_se=self.se[name],
+            )
+        return result
+
+
 def compare(
     patterns: Patterns, candidates: Floats, baseline: Floats, estimators: tuple[EstimatorName, ...]
 ) -> dict[EstimatorName, Comparison]:
-    """Compare candidates with a baseline on one log.
+    """Compare candidates with a baseline on one log; a `Baseline` where that is done many times.
 
     Args:
         candidates: (C, K), or (C, X, K) with weights of their own for each tenant.
         baseline: (K,), or (X, K).
     """
-    new, old = importance(patterns, candidates), importance(patterns, baseline[None])
-    ours_expected, theirs_expected = predictions(patterns, new), predictions(patterns, old)
-    ess = effective_sample_size(patterns, new.ratio)
-    result: dict[EstimatorName, Comparison] = {}
-    for name in estimators:
-        ours, theirs = ESTIMATORS[name](patterns, new, ours_expected), ESTIMATORS[name](patterns, old, theirs_expected)
-        paired = standard_error(patterns, ours - theirs)
-        fresh = sampling_error(patterns, new, ours.value) ** 2 + sampling_error(patterns, old, theirs.value) ** 2
-        result[name] = Comparison(
-            value=ours.value - theirs.value,
-            expected_se=paired,
-            measured_se=np.asarray(np.sqrt(paired**2 + fresh)),
-            effective_sample_size=ess,
-            candidate=ours.value,
-            candidate_se=standard_error(patterns, ours),
-            baseline=float(theirs.value[0]),
-            baseline_se=float(standard_error(patterns, theirs)[0]),
-        )
-    return result
+    return Baseline.of(patterns, baseline, estimators).compare(candidates)
 
 
 def improvement(patterns: Patterns, candidate: Floats, baseline: Floats, estimator: EstimatorName) -> Improvement:

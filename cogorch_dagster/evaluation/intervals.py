@@ -20,7 +20,7 @@ def quantile(effective_sample_size: npt.ArrayLike, level: float | npt.ArrayLike 
 
     By the expansion of Abramowitz and Stegun 26.7.5: at 95 %, within .004 of the exact value from 3 degrees on.
     """
-    z = np.vectorize(NormalDist().inv_cdf, otypes=[np.float64])((1.0 + np.asarray(level)) / 2.0)
+    z = _normal_quantile((1.0 + np.asarray(level)) / 2.0)
     d = np.maximum(np.asarray(effective_sample_size, dtype=np.float64) - 1.0, _FEWEST_DEGREES)
     terms = (
         (z**3 + z) / 4.0,
@@ -29,6 +29,12 @@ def quantile(effective_sample_size: npt.ArrayLike, level: float | npt.ArrayLike 
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160.0,
     )
     return np.asarray(z + sum(term / d**power for power, term in enumerate(terms, start=1)))
+
+
+def _normal_quantile(probability: Floats) -> Floats:
+    if probability.ndim == 0:
+        return np.asarray(NormalDist().inv_cdf(float(probability)))
+    return np.asarray(np.vectorize(NormalDist().inv_cdf, otypes=[np.float64])(probability))
 
 
 def two_sided_p(value: Floats, se: Floats, effective_sample_size: Floats) -> Floats:

@@ -16,6 +16,25 @@ SHRINKAGE = 5.0
 
 
 @dataclass(frozen=True, eq=False)
+class OutcomeModel:
+    """The means fitted to a log, and where its draws lie among them: one of each (tenant, attempt, arm).
+
+    Attributes:
+        by_arm: (S, K) reward to expect of each arm in each state.
+        drawn: (P, T) of the arm that was drawn; 0 where there was no attempt.
+        cell: (P, T) number of the draw's mean.
+        cell_by_arm: (S, K) number of each arm's mean in each state.
+        mass: (cells,) sample weight that each mean rests on.
+    """
+
+    by_arm: Floats
+    drawn: Floats
+    cell: Ints
+    cell_by_arm: Ints
+    mass: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class Predictions:
     """What the model expects of C candidates along every logged trajectory.
 
@@ -23,13 +42,17 @@ class Predictions:
         probability: (C, S, K) of the candidates' draws, as in `Importance`.
         first: (C, P) mean over what the candidate would draw at the first attempt.
         following: (C, P, T) the same at the attempt after this one; 0 after the last, whose reward is known.
-        drawn: (P, T) of the arm that was drawn; 0 where there was no attempt.
     """
 
+    model: OutcomeModel
     probability: Floats
     first: Floats
     following: Floats
-    drawn: Floats
+
+    @property
+    def drawn(self) -> Floats:
+        """(P, T) reward to expect of the arm that was drawn; 0 where there was no attempt."""
+        return self.model.drawn
 
     def fit_error(self, patterns: Patterns, weight: Floats) -> tuple[Floats, Floats]:
         """How each decision moves the value through the means that it helped to fit, as constant and slope (C, P).
@@ -41,52 +64,57 @@ class Predictions:
         Args:
             weight: (C, P, T) of the residuals.
         """
-        sums, tried = patterns.sums, patterns.attempted
-        cell, cells = _cell_of(patterns)
-        reached = np.concatenate([np.ones_like(weight[:, :, :1]), weight[:, :, :-1]], axis=2)
-        mass = np.bincount(cell[tried], weights=np.broadcast_to(sums.s[:, None], tried.shape)[tried], minlength=cells)
-        arms = len(patterns.arms)
-        states = patterns.states
-        base = (states.tenant * patterns.action.shape[1] + states.attempt) * arms
-        every = base[:, None] + np.arange(arms)
-        constant, slope = np.zeros_like(self.first), np.zeros_like(self.first)
-        for candidate in range(len(weight)):
-            by_state = np.bincount(
-                patterns.state[tried],
-                weights=(reached[candidate] * sums.s[:, None])[tried],
-                minlength=len(states.tenant),
-            )
-            drawn = self.probability[candidate] * by_state[:, None]
-            due = np.bincount(every.ravel(), weights=drawn.ravel(), minlength=cells)
-            corrected = np.bincount(cell[tried], weights=(weight[candidate] * sums.s[:, None])[tried], minlength=cells)
-            left = np.divide(due - corrected, mass, out=np.zeros(cells), where=mass > 0)
-            moved = np.where(tried, left[cell], 0.0)
-            slope[candidate] = moved.sum(axis=1)
-            constant[candidate] = -(moved * self.drawn).sum(axis=1)
-        return constant, slope
+        model, tried = self.model, patterns.attempted
+        draws, cells = np.flatnonzero(tried), len(model.mass)
+        weighted = weight * patterns.sums.s[:, None]
+        reached = np.empty_like(weighted)
+        reached[:, :, 0], reached[:, :, 1:] = patterns.sums.s, weighted[:, :, :-1]
+        visits = _sums_by(patterns.state.ravel()[draws], _flat(reached)[:, draws], len(model.by_arm))
+        due = _sums_by(model.cell_by_arm.ravel(), _flat(self.probability * visits[:, :, None]), cells)
+        corrected = _sums_by(model.cell.ravel()[draws], _flat(weighted)[:, draws], cells)
+        left = np.divide(due - corrected, model.mass, out=np.zeros_like(due), where=model.mass > 0)
+        moved = np.where(tried, left[:, model.cell], 0.0)
+        return -(moved * model.drawn).sum(axis=2), moved.sum(axis=2)
 
 
-def predictions(patterns: Patterns, ratios: Importance) -> Predictions:
-    """What the model, fitted to the log, expects of the candidates."""
+def fitted(patterns: Patterns) -> OutcomeModel:
+    """Fit the model to a log; it holds for whatever candidates are asked about."""
     states, tried = patterns.states, patterns.attempted
-    by_arm = expected_rewards(patterns)[states.fold, states.tenant, states.attempt]
-    of_state = np.einsum("csk,sk->cs", ratios.probability, by_arm)
-    value = of_state[:, patterns.state]
-    drawn = by_arm[patterns.state, np.maximum(patterns.action, 0)]
-    first = value[:, :, 0]
-    if tried.shape[1] == 1:
-        return Predictions(ratios.probability, first, np.zeros_like(value), drawn)
-    following = np.zeros_like(value)
-    following[:, :, :-1] = np.where(tried[:, 1:], value[:, :, 1:], 0.0)
-    return Predictions(ratios.probability, first, following, np.where(tried, drawn, 0.0))
-
-
-def _cell_of(patterns: Patterns) -> tuple[Ints, int]:
-    """(P, T) the number of each draw's mean, that of (tenant, attempt, arm), and how many there are."""
     attempts, arms = patterns.action.shape[1], len(patterns.arms)
-    state = patterns.state
-    cell = (patterns.states.tenant[state] * attempts + patterns.states.attempt[state]) * arms
-    return cell + np.maximum(patterns.action, 0), len(patterns.tenants) * attempts * arms
+    by_arm = expected_rewards(patterns)[states.fold, states.tenant, states.attempt]
+    cell_by_arm = ((states.tenant * attempts + states.attempt) * arms)[:, None] + np.arange(arms)
+    action = np.maximum(patterns.action, 0)
+    cell = cell_by_arm[patterns.state, action]
+    weight = np.broadcast_to(patterns.sums.s[:, None], tried.shape)
+    mass = np.bincount(cell[tried], weights=weight[tried], minlength=len(patterns.tenants) * attempts * arms)
+    drawn = np.where(tried, by_arm[patterns.state, action], 0.0)
+    return OutcomeModel(by_arm, drawn, cell, cell_by_arm, mass.astype(np.float64, copy=False))
+
+
+def predictions(patterns: Patterns, ratios: Importance, model: OutcomeModel | None = None) -> Predictions:
+    """What the model expects of the candidates.
+
+    Args:
+        model: `fitted` to these patterns, where several sets of candidates are asked about; None: fit it now.
+    """
+    tried = patterns.attempted
+    model = model or fitted(patterns)
+    value = np.einsum("csk,sk->cs", ratios.probability, model.by_arm)[:, patterns.state]
+    following = np.zeros_like(value)
+    if tried.shape[1] > 1:
+        following[:, :, :-1] = np.where(tried[:, 1:], value[:, :, 1:], 0.0)
+    return Predictions(model, ratios.probability, value[:, :, 0], following)
+
+
+def _flat(values: Floats) -> Floats:
+    return values.reshape(len(values), -1)
+
+
+def _sums_by(place: Ints, values: Floats, places: int) -> Floats:
+    """(C, places) the sums of (C, M) values by their place (M,)."""
+    numbers = place if len(values) == 1 else place + places * np.arange(len(values))[:, None]
+    total = np.bincount(numbers.ravel(), weights=values.ravel(), minlength=places * len(values))
+    return total.astype(np.float64, copy=False).reshape(len(values), places)
 
 
 def expected_rewards(patterns: Patterns) -> Floats:

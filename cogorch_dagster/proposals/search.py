@@ -6,11 +6,12 @@ this visits every direction that the simplex has.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import permutations
 
 import numpy as np
 
-from cogorch_dagster.evaluation.improvement import compare
+from cogorch_dagster.evaluation.improvement import Baseline
 from cogorch_dagster.evaluation.patterns import Floats, Patterns
 
 RESOLUTION = 0.001
@@ -74,8 +75,12 @@ class Objective:
         parts = [self._batch(candidates[start : start + rows]) for start in range(0, len(candidates), rows)]
         return np.concatenate(parts) if parts else np.empty(0)
 
+    @cached_property
+    def _baseline(self) -> Baseline:
+        return Baseline.of(self.patterns, self.active, ("dr", "snips"))
+
     def _batch(self, candidates: Floats) -> Floats:
-        found = compare(self.patterns, candidates, self.active, ("dr", "snips"))
+        found = self._baseline.compare(candidates)
         bound = np.minimum(found["dr"].lower, found["snips"].lower)
         return np.where(found["dr"].effective_sample_size >= self.minimum_ess, bound, -np.inf)
 

@@ -2,9 +2,11 @@
 
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from cogorch_dagster.settings import Settings
 from cogorch_dagster.setup import prepare_databases
 
 COMMAND = (sys.executable, "-m", "cogorch_dagster.cli")
+PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -37,24 +40,42 @@ class Ran:
 Run = Callable[..., Ran]
 
 
+@pytest.fixture(scope="session")
+def forking() -> Iterator["subprocess.Popen[str]"]:
+    """Forks the processes of `cogorch`: most of a short command's time goes into importing packages."""
+    # Every warning is shown: none may reach stdout.
+    environment = {**os.environ, "PYTHONWARNINGS": "always"}
+    command = [sys.executable, str(Path(__file__).with_name("forking.py"))]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as server:
+        yield server
+        assert server.stdin is not None
+        server.stdin.close()
+
+
 @pytest.fixture
-def cogorch(settings: Settings, tmp_path: Path) -> Run:
+def cogorch(settings: Settings, forking: "subprocess.Popen[str]", tmp_path: Path) -> Run:
     """Runs `cogorch ARGUMENTS` in an empty folder, so that no `.env` but the test's own is read."""
     folder = tmp_path / "cwd"
     folder.mkdir()
+    out, err = tmp_path / "stdout", tmp_path / "stderr"
 
     def run(*arguments: object, **environment: str) -> Ran:
-        # Every warning is shown: none may reach stdout.
-        done = subprocess.run(
-            [*COMMAND, *map(str, arguments)],
-            cwd=folder,
-            env={**os.environ, "PYTHONWARNINGS": "always", "COGORCH_ACTOR": "ann", **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout, done.stderr)
+        assert forking.stdin is not None and forking.stdout is not None
+        request = {
+            "arguments": list(map(str, arguments)),
+            "cwd": str(folder),
+            "environment": {**os.environ, "PYTHONWARNINGS": "always", "COGORCH_ACTOR": "ann", **environment},
+            "out": str(out),
+            "err": str(err),
+        }
+        forking.stdin.write(json.dumps(request) + "\n")
+        forking.stdin.flush()
+        pid = int(forking.stdout.readline())
+        if not select.select([forking.stdout], [], [], PATIENCE_S)[0]:
+            os.kill(pid, signal.SIGKILL)
+        code = int(forking.stdout.readline())
+        return Ran(code, out.read_text(), err.read_text())
 
     return run
 

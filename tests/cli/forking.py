@@ -1,0 +1,74 @@
+"""The command line in processes of its own that need not import other people's packages again.
+
+`python forking.py` reads a request a line: arguments, folder, environment, files for stdout and stderr. For each it
+forks a process that becomes `python -m cogorch_dagster.cli ARGUMENTS`: its own code is imported anew and the
+interpreter ends it, with its exit code, its traceback and its flushing. It answers with a line: the process's id, and
+another one when that has ended: its return code.
+"""
+
+import gc
+import importlib
+import json
+import os
+import runpy
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+MODULE = "cogorch_dagster.cli"
+PACKAGES = (
+    "httpx",
+    "numpy",
+    "pandas",
+    "psutil",
+    "psycopg",
+    "pyarrow.compute",
+    "pyarrow.parquet",
+    "pydantic_settings",
+    "scipy.special",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "typer.main",
+    "typer._adapters",
+    "yaml",
+)
+# As well, from the first command of the group on.
+OF_GROUP = {"agents": ("torch",)}
+
+
+def load(packages: Sequence[str]) -> None:
+    """Import packages, of which no forked process shall look for garbage when it ends: that costs more than they do."""
+    for package in packages:
+        importlib.import_module(package)
+    assert not any(name.startswith("cogorch_dagster") for name in sys.modules)
+    gc.freeze()
+
+
+def serve() -> dict[str, object]:
+    """Fork for every request; returns it in the forked process, and exits in this one when there are no more."""
+    for line in sys.stdin:
+        request = dict(json.loads(line))
+        load(OF_GROUP.get(request["arguments"][0], ()))
+        if (pid := os.fork()) == 0:
+            return request
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+    sys.exit(0)
+
+
+def become(request: dict[str, object]) -> None:
+    """Be the process that was asked for, as `python -m` would start it."""
+    for number, file in enumerate((os.devnull, request["out"], request["err"])):
+        opened = os.open(str(file), os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(opened, number)
+        os.close(opened)
+    os.chdir(str(request["cwd"]))
+    os.environ.clear()
+    os.environ.update(request["environment"])  # type: ignore[call-overload]
+    sys.path[0] = str(Path.cwd())
+    sys.argv[1:] = request["arguments"]  # type: ignore[call-overload]
+    runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    load(PACKAGES)
+    become(serve())
