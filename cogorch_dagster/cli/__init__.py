@@ -13,6 +13,7 @@ from cogorch_dagster.cli import (
     agents,
     audit,
     canary,
+    causal,
     doctor,
     evaluate,
     flags,
@@ -53,6 +54,7 @@ app.command("evaluate", short_help="What a policy would have been worth.", epilo
     evaluate.evaluate
 )
 app.command("nash", short_help="Equilibrium of a game in a file.", epilog=nash.NASH_EPILOG)(nash.nash)
+app.add_typer(causal.app, name="causal", short_help="Causes, effects, what-if, and what changed.")
 app.add_typer(agents.app, name="agents", short_help="Train and compare the fleet's agents.")
 app.add_typer(guard.app, name="guard", short_help="Rules that must hold whatever is proposed.")
 app.add_typer(canary.app, name="canary", short_help="Versions that take over traffic by steps.")

@@ -17,6 +17,8 @@ import typer
 from cogorch_dagster.errors import CogorchError, Refused
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from cogorch_dagster.settings import Settings
 
 JsonOption = Annotated[
@@ -38,6 +40,7 @@ EXIT_CODES = (
 )
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_SPANS = {"s": "seconds", **_UNITS}
 
 _json_stream: TextIO | None = None
 
@@ -189,6 +192,22 @@ def when(text: str) -> datetime | None:
     if unit in _UNITS and number.isdecimal() and len(number) <= 6:
         return datetime.now(UTC) - timedelta(**{_UNITS[unit]: int(number)})
     return moment(text)
+
+
+def span(text: str) -> "timedelta":
+    """A length of time such as 10s, 5m, 1h or 1d.
+
+    Raises:
+        InvalidInput: no such text.
+    """
+    from datetime import timedelta
+
+    from cogorch_dagster.errors import InvalidInput
+
+    number, unit = text[:-1], text[-1:]
+    if unit not in _SPANS or not number.isdecimal() or len(number) > 6 or int(number) == 0:
+        raise InvalidInput(f"{text!r} is not a length of time such as 10s, 5m or 1h")
+    return timedelta(**{_SPANS[unit]: int(number)})
 
 
 def _reserve_stdout() -> None:

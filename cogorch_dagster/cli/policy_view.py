@@ -67,12 +67,40 @@ def _show_estimates(evidence: dict[str, Any]) -> None:
     if estimators := evidence.get("estimators"):
         rows = [(name, each["value"], _interval(each["ci95"])) for name, each in estimators.items()]
         table(("estimator", "value", "95 % interval"), rows, right=("value", "95 % interval"))
+    if causal := evidence.get("causal"):
+        _show_causal(causal)
     if slices := evidence.get("slices"):
         table(
             ("slice", "decisions", "difference", "interval", ""),
             [_slice(each) for each in slices],
             right=("decisions", "difference", "interval"),
         )
+
+
+def _show_causal(found: dict[str, Any]) -> None:
+    """Print what the graph of causes says of each changed parameter, and whether the log agrees."""
+    print()
+    rows = [
+        (
+            each["parameter"],
+            each["variable"],
+            each["before"],
+            each["after"],
+            each["change"],
+            _interval(each["interval"]) if each["interval"] else None,
+            each["said"],
+        )
+        for each in found["parameters"]
+    ]
+    columns = ("before", "after", f"change of {found['outcome']}", "95 % interval")
+    table(("by the causal graph", "variable", *columns, ""), rows, right=columns)
+    fields(
+        [
+            ("graph", f"{found['version'][:19]} on {found['rows']:,} rows"),
+            *[("careful", warning) for warning in found["warnings"]],
+            ("causes and log", found["agreement"]["said"]),
+        ]
+    )
 
 
 def _show_simulated(simulated: dict[str, Any], evidence: dict[str, Any]) -> None:

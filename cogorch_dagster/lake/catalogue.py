@@ -84,6 +84,13 @@ def entry(connection: sa.Connection, dataset: Dataset, hour: datetime) -> HourEn
     return found[0] if found else None
 
 
+def last_written(connection: sa.Connection, dataset: Dataset) -> datetime | None:
+    """When an hour of the dataset was last written, UTC; None where it has none."""
+    query = sa.select(sa.func.max(lake_hours.c.committed_at)).where(lake_hours.c.dataset == dataset)
+    found: datetime | None = connection.execute(query).scalar_one()
+    return found
+
+
 def append_files(connection: sa.Connection, dataset: Dataset, hour: datetime, files: Sequence[str], rows: int) -> None:
     """Add files to an hour, creating the hour when it is new.
 

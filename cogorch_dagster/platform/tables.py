@@ -256,3 +256,58 @@ coordinations = sa.Table(
     sa.Column("result", JSONB, nullable=False),
     sa.Index("coordinations_created_at", "created_at"),
 )
+
+# The rows of a data set are a file of the lake; they outlive the raw observations that they were made from.
+causal_datasets = sa.Table(
+    "causal_datasets",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("created_at", _timestamp, nullable=False, server_default=_now),
+    sa.Column("since", _timestamp),
+    sa.Column("until", _timestamp),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("inputs", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("document", JSONB, nullable=False),
+    sa.Index("causal_datasets_scope", "scope", "created_at"),
+)
+
+causal_versions = sa.Table(
+    "causal_versions",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("created_at", _timestamp, nullable=False, server_default=_now),
+    sa.Column("dataset", sa.Text, sa.ForeignKey("causal_datasets.digest"), nullable=False),
+    sa.Column("document", JSONB, nullable=False),
+    sa.Column("model", sa.LargeBinary, nullable=False),
+    sa.Column("run_id", sa.Text),
+    sa.Index("causal_versions_scope", "scope", "created_at"),
+    sa.Index("causal_versions_dataset", "dataset"),
+)
+
+causal_effects = sa.Table(
+    "causal_effects",
+    metadata,
+    sa.Column("version", sa.Text, sa.ForeignKey("causal_versions.digest", ondelete="CASCADE"), primary_key=True),
+    sa.Column("treatment", sa.Text, primary_key=True),
+    sa.Column("outcome", sa.Text, primary_key=True),
+    sa.Column("created_at", _timestamp, nullable=False, server_default=_now),
+    sa.Column("document", JSONB, nullable=False),
+)
+
+causal_insights = sa.Table(
+    "causal_insights",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, sa.ForeignKey("causal_versions.digest", ondelete="CASCADE"), nullable=False),
+    sa.Column("created_at", _timestamp, nullable=False, server_default=_now),
+    sa.Column("rank", sa.Integer, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("document", JSONB, nullable=False),
+    sa.Index("causal_insights_scope", "scope", "created_at"),
+    sa.Index("causal_insights_version", "version", "rank"),
+)

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from cogorch_dagster.causal.insights.parameters import causal_evidence
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies import decisions, flags, store
@@ -87,7 +88,12 @@ def same_draft(settings: Settings, active: PolicyVersion, inputs: str) -> Propos
 def stored(
     settings: Settings, active: PolicyVersion, params: dict[str, Any], evidence: dict[str, Any], actor: str
 ) -> Proposal:
-    """Store a draft and apply its policy's mode; raises what `policies.store.propose_version` refuses."""
+    """Store a draft and apply its policy's mode; raises what `policies.store.propose_version` refuses.
+
+    Where the component has a graph of causes, the evidence has under `causal` what that says of changed parameters.
+    """
+    causal = causal_evidence(settings, active.component, active.params, params, evidence)
+    evidence = evidence if causal is None else {**evidence, "causal": causal}
     with transaction(settings) as connection:
         version = store.propose_version(
             connection, active.policy_id, params, evidence, parent=active.version, actor=actor
