@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
+from assets.causal_graph import causal_graph
 from assets.presentation import picture, shown, table
 from assets.rolling_stats import rolling_stats
 from resources.installation import CogorchResource
@@ -42,7 +43,7 @@ class ProposalConfig(dg.Config):
 
 
 @dg.asset(
-    deps=[rolling_stats],
+    deps=[rolling_stats, causal_graph],
     group_name="learn",
     kinds={"postgres"},
     owners=["team:learning"],

@@ -13,10 +13,14 @@ from assets.active_policy import active_policy
 from assets.agent_checkpoints import agent_checkpoints
 from assets.agent_checks import agent_checks
 from assets.canary import canaries_sound, canary
+from assets.causal_dataset import causal_dataset
+from assets.causal_effects import causal_effects
+from assets.causal_graph import causal_graph, graph_checks
 from assets.checks import policy_approved, statistics_current
 from assets.coordination import coordination, equilibrium_verified
 from assets.drift import drift, no_open_incident
 from assets.fleet_calibration import calibration_fits, calibration_inputs, fleet_calibration
+from assets.insights import insights
 from assets.observation_checks import observation_checks
 from assets.observations import observations, sources
 from assets.policy_versions import policy_versions
@@ -24,6 +28,7 @@ from assets.recommendations import recommendations
 from assets.rewards import rewards
 from assets.rolling_stats import rolling_stats
 from assets.rollups import rollups
+from jobs.causes import causes
 from jobs.clean_up import clean_up
 from jobs.gate import activation, canary_step, review, rollback
 from jobs.learning import learning_loop, tuning
@@ -54,13 +59,15 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
             *sources,
             *(observations, rewards, rollups, rolling_stats, drift),
             *(policy_versions, canary, active_policy),
+            *(causal_dataset, causal_graph, causal_effects, insights),
             *(fleet_calibration, agent_checkpoints, coordination, recommendations),
         ],
         asset_checks=[
             *(policy_approved, canaries_sound, observation_checks, statistics_current, no_open_incident),
+            *graph_checks,
             *(calibration_fits, calibration_inputs, *agent_checks, equilibrium_verified),
         ],
-        jobs=[learning_loop, tuning, review, activation, canary_step, rollback, watch, clean_up, retraining],
+        jobs=[learning_loop, tuning, review, activation, canary_step, rollback, watch, causes, clean_up, retraining],
         schedules=schedules,
         sensors=[
             *(new_or_stale_hours, low_reward, waiting_decisions, running_ramps, new_scores, regime_changes),

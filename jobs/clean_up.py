@@ -1,4 +1,4 @@
-"""Everything that grows is bounded here: raw hours, unreferenced files, undecided drafts, checkpoints, old runs."""
+"""Everything that grows is bounded here: raw hours, unnamed files, undecided drafts, checkpoints, graphs, old runs."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +24,12 @@ class CheckpointsConfig(dg.Config):
 
     keep: int = Field(default=20, ge=1, le=10_000, description="Newest checkpoints of each agent.")
     open_training_days: int = Field(default=7, ge=1, le=365, description="Trainings that nobody went on with.")
+
+
+class CausesConfig(dg.Config):
+    """How much of what was found about causes is kept."""
+
+    keep: int = Field(default=100, ge=1, le=10_000, description="Newest versions of each component's graph.")
 
 
 class TrimConfig(dg.Config):
@@ -88,6 +94,18 @@ def forget_old_checkpoints(context: dg.OpExecutionContext, config: CheckpointsCo
 
 
 @dg.op(ins={"after": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
+def forget_old_graphs(context: dg.OpExecutionContext, config: CausesConfig, cogorch: CogorchResource) -> None:
+    """Forgets all but the newest graphs of each component, with what was found by them and their data sets."""
+    from cogorch_dagster.causal.versions import datasets, store
+    from cogorch_dagster.platform.database import transaction
+
+    with transaction(cogorch.settings) as connection:
+        versions = store.prune(connection, config.keep)
+    removed = datasets.prune(cogorch.settings, keep=1)
+    context.add_output_metadata({"graphs_forgotten": versions, "datasets_removed": removed})
+
+
+@dg.op(ins={"after": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
 def trim_dagster_history(context: dg.OpExecutionContext, config: TrimConfig) -> None:
     """Deletes old finished runs with their events and logs, except those that hold an asset's latest state."""
     trimmed = trim_runs(
@@ -104,4 +122,5 @@ def clean_up() -> None:
     """Keeps the installation from growing without bound. Every step may be repeated, and stops by itself."""
     files_deleted = delete_unreferenced_files(after=drop_old_hours())
     drafts_expired = expire_undecided_drafts(after=files_deleted)
-    trim_dagster_history(after=forget_old_checkpoints(after=drafts_expired))
+    graphs_forgotten = forget_old_graphs(after=forget_old_checkpoints(after=drafts_expired))
+    trim_dagster_history(after=graphs_forgotten)

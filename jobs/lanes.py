@@ -12,4 +12,5 @@ LEARNING = {LANE_TAG: "learning"}
 GATE = {LANE_TAG: "gate", PRIORITY_TAG: "10"}
 WATCHING = {LANE_TAG: "watching", PRIORITY_TAG: "5"}
 UPKEEP = {LANE_TAG: "upkeep", PRIORITY_TAG: "-10"}
+CAUSES = {LANE_TAG: "causes", PRIORITY_TAG: "-5"}
 TRAINING = {LANE_TAG: "training", PRIORITY_TAG: "-5"}

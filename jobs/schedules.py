@@ -10,6 +10,7 @@ import dagster as dg
 from assets.agent_partitions import ALL_AGENTS
 from assets.partitions import key_of, range_tags
 from cogorch_dagster.lake.hours import floor_hour
+from jobs.causes import causes
 from jobs.clean_up import clean_up
 from jobs.learning import learning_loop
 from jobs.training import config_of, retraining
@@ -59,6 +60,31 @@ def nightly_retraining(
     )
 
 
+@dg.schedule(
+    job=causes,
+    cron_schedule="23 */6 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def causes_every_six_hours(
+    context: dg.ScheduleEvaluationContext, cogorch: CogorchResource
+) -> dg.RunRequest | dg.SkipReason:
+    """Looks for causes anew, if anything was scored since the newest data set was made."""
+    from cogorch_dagster.causal.versions import datasets
+    from cogorch_dagster.lake import catalogue
+    from cogorch_dagster.platform.database import transaction
+    from cogorch_dagster.policies import flags
+
+    with transaction(cogorch.settings) as connection:
+        if not flags.get_flag(connection, flags.LEARNING):
+            return dg.SkipReason("the kill switch learning.enabled is off")
+        made = max((each.created_at for each in datasets.latest(connection)), default=None)
+        scored = catalogue.last_written(connection, "rewards")
+    if scored is None or (made is not None and scored <= made):
+        return dg.SkipReason("nothing was scored since the newest data set")
+    return dg.RunRequest(run_key=f"causes:{context.scheduled_execution_time:%Y-%m-%dT%H}")
+
+
 nightly_clean_up = dg.ScheduleDefinition(
     name="nightly_clean_up",
     job=clean_up,
@@ -68,4 +94,4 @@ nightly_clean_up = dg.ScheduleDefinition(
     description="Retention, files that nothing refers to, drafts that nobody decided on, old runs of Dagster.",
 )
 
-schedules = [hourly_loop, nightly_retraining, nightly_clean_up]
+schedules = [hourly_loop, nightly_retraining, causes_every_six_hours, nightly_clean_up]

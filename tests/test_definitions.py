@@ -12,7 +12,8 @@ import yaml
 from cogorch_dagster.definitions import build_defs, defs
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ["torch", "dowhy", "mlflow", "featuretools", "sklearn", "optuna", "scipy", "matplotlib", "pandas", "duckdb"]
+HEAVY = ["torch", "dowhy", "causallearn", "numba", "mlflow", "featuretools", "sklearn", "optuna", "scipy"]
+HEAVY += ["matplotlib", "pandas", "duckdb"]
 ASSETS = {"observations", "rewards", "rollups", "rolling_stats", "policy_versions", "active_policy"}
 
 
@@ -35,7 +36,7 @@ def test_a_fresh_interpreter_loads_no_heavy_package() -> None:
 def test_every_asset_tells_a_stranger_what_it_is() -> None:
     for name, spec in specs().items():
         assert spec.description and len(spec.description) > 60, name
-        assert spec.group_name in {"sources", "observe", "score", "learn", "act", "agents"}, name
+        assert spec.group_name in {"sources", "observe", "score", "learn", "act", "agents", "causes"}, name
         assert spec.owners and spec.kinds, name
     assert set(specs()) >= ASSETS
 
@@ -45,8 +46,12 @@ def test_the_graph_is_the_chain_of_the_design() -> None:
     assert after["rewards"] == {"observations"}
     assert after["rollups"] == {"rewards"}
     assert after["rolling_stats"] == {"rollups"}
-    assert after["policy_versions"] == {"rolling_stats"}
+    assert after["policy_versions"] == {"rolling_stats", "causal_graph"}
     assert after["active_policy"] == {"policy_versions"}
+    assert after["causal_dataset"] == {"rewards"}
+    assert after["causal_graph"] == {"causal_dataset"}
+    assert after["causal_effects"] == {"causal_graph"}
+    assert after["insights"] == {"causal_effects"}
     assert after["fleet_calibration"] == {"observations"}
     assert after["agent_checkpoints"] == {"fleet_calibration"}
     assert after["coordination"] == {"agent_checkpoints"}
@@ -75,6 +80,7 @@ def test_the_gate_is_a_blocking_check_on_the_candidates() -> None:
         *("policy_approved", "canaries_sound", "no_open_incident", "statistics_current"),
         *("no_duplicates", "schema_matches", "inbox_fresh"),
         *("calibration_fits", "calibration_inputs"),
+        *("graph_acyclic", "graph_stable", "input_shift"),
         *("beats_static", "weights_finite", "inference_latency", "equilibrium_verified"),
     }
     assert {name for name, spec in checks.items() if spec.blocking} == {
@@ -92,14 +98,15 @@ def test_everything_that_makes_it_run_alone_is_running_by_default() -> None:
     for sensor in repository.sensor_defs:
         assert sensor.default_status is dg.DefaultSensorStatus.RUNNING, sensor.name
     assert {schedule.name for schedule in repository.schedule_defs} == {
-        *("hourly_loop", "nightly_clean_up", "nightly_retraining")
+        *("hourly_loop", "nightly_clean_up", "nightly_retraining", "causes_every_six_hours")
     }
     for schedule in repository.schedule_defs:
         assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING, schedule.name
 
 
 def test_light_jobs_run_in_one_process() -> None:
-    for job in ("learning_loop", "tuning", "review", "activation", "canary_step", "rollback", "clean_up", "retraining"):
+    jobs = ("learning_loop", "tuning", "review", "activation", "canary_step", "rollback")
+    for job in (*jobs, "causes", "clean_up", "retraining"):
         assert defs.resolve_job_def(job).executor_def is dg.in_process_executor, job
 
 

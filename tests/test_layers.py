@@ -19,6 +19,7 @@ LAYERS = [
     "observations",
     "rewards",
     "evaluation",
+    "causal",
     "proposals",
     "canary",
     "fleet",
@@ -33,6 +34,9 @@ HEAVY = {
     "pettingzoo",
     "gymnasium",
     "dowhy",
+    "causallearn",
+    "statsmodels",
+    "numba",
     "mlflow",
     "featuretools",
     "optuna",
@@ -74,6 +78,20 @@ def test_packages_import_downward(layer: str) -> None:
                 assert parts[1] in allowed, f"{path.relative_to(ROOT)} imports {name}, which lies above {layer}"
 
 
+# From the ground up, within the causal core.
+CAUSAL = ["graphs", "data", "discovery", "effects", "models", "versions", "insights"]
+
+
+@pytest.mark.parametrize("part", CAUSAL)
+def test_the_causal_core_imports_downward(part: str) -> None:
+    allowed = set(CAUSAL[: CAUSAL.index(part) + 1])
+    for path in sorted((ENGINE / "causal" / part).rglob("*.py")):
+        for name in _imports(path):
+            parts = name.split(".")
+            if parts[:2] == ["cogorch_dagster", "causal"] and len(parts) > 2 and parts[2] in CAUSAL:
+                assert parts[2] in allowed, f"{path.relative_to(ROOT)} imports {name}, which lies above {part}"
+
+
 def test_the_client_needs_nothing_but_httpx() -> None:
     import sys
 
@@ -86,7 +104,11 @@ def test_the_client_needs_nothing_but_httpx() -> None:
 
 
 # Where a heavy package is what the whole file is about; such files are themselves imported late.
-WHOLLY = {"agents": {"torch"}, "fleet/parallel.py": {"gymnasium", "pettingzoo"}}
+WHOLLY = {
+    "agents": {"torch"},
+    "fleet/parallel.py": {"gymnasium", "pettingzoo"},
+    "causal/discovery/kernels": {"numba"},
+}
 
 
 def _allowed(path: Path) -> set[str]:
@@ -116,4 +138,6 @@ def test_what_is_wholly_about_a_heavy_package_is_imported_late() -> None:
         late |= more
     for name in sorted(late):
         folder = name.removeprefix("cogorch_dagster.").split(".")[0]
-        assert folder in {"agents", "fleet", "games"}, f"{name} imports a heavy package as soon as it is imported"
+        assert folder in {"agents", "causal", "fleet", "games"}, (
+            f"{name} imports a heavy package as soon as it is imported"
+        )
