@@ -79,6 +79,7 @@ def discover(
 ) -> None:
     """Find what causes what, with the probability of each edge, and keep it as a version that never changes."""
     out = Output(as_json)
+    from cogorch_dagster.causal.discovery import machine_code
     from cogorch_dagster.causal.discovery.settings import DiscoverySettings
     from cogorch_dagster.causal.graphs.knowledge import Knowledge
     from cogorch_dagster.causal.versions.building import build_and_keep, known_of
@@ -93,6 +94,8 @@ def discover(
         read = [_file(data, component, time, group, ordered)]
     else:
         read = _components(settings, component, since, until, bucket, lags)
+    if not machine_code.is_there():
+        say("The search is compiled when it is first used; that takes up to half a minute, once.")
     for each, of_it in zip(read, known_of(known, read), strict=True):
         progress = causal_view.Progress(each.scope)
         built = build_and_keep(settings, each, knowledge=of_it, discovery=how, seed=seed, progress=progress)

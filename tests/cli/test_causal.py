@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from cogorch_dagster.causal.discovery.settings import DiscoverySettings
+from cogorch_dagster.causal.insights.parameters import document_of
+from cogorch_dagster.causal.versions import building
+from cogorch_dagster.platform.database import transaction
+from cogorch_dagster.policies import store
 from cogorch_dagster.settings import Settings
-from tests.causal.samples import QUEUE_ON_LATENCY, REPLICAS_ON_QUEUE, START, autoscaled
+from tests.causal.samples import QUEUE_ON_LATENCY, REPLICAS_ON_QUEUE, START, autoscaled, routed
 from tests.cli.conftest import Run
 
 KNOWN = """\
@@ -132,3 +137,21 @@ def test_questions_with_wrong_names_are_answered_with_the_right_ones(
 def test_a_component_without_enough_data_is_left_out(cogorch: Run, seeded: Settings) -> None:
     ran = cogorch("causal", "discover", "--json")
     assert ran.code == 2 and "no component has rewards" in json.loads(ran.out)["error"]["message"]
+
+
+def test_a_draft_shows_what_the_graph_says_of_it(cogorch: Run, seeded: Settings) -> None:
+    version = building.build_and_keep(seeded, routed(), discovery=DiscoverySettings(resamples=10)).version
+    with transaction(seeded) as connection:
+        active = store.versions(connection, "router-core")[-1]
+    weights = {"small": 0.4, "medium": 0.3, "large": 0.3}
+    before = {"modelWeights": {"small": 0.5, "medium": 0.3, "large": 0.2}}
+    evidence = {"estimate": -0.2, "ci95": [-0.21, -0.19]}
+    evidence["causal"] = document_of(version, before, {"modelWeights": weights}, evidence)
+    with transaction(seeded) as connection:
+        draft = store.propose_version(
+            connection, "router-core", {**active.params, "modelWeights": weights}, evidence, actor="test"
+        )
+    shown = cogorch("policy", "show", draft.ref)
+    assert shown.code == 0, shown.err
+    for part in ("modelWeights.large", "share:large", "no variable of the graph", "THEY DISAGREE", version.digest[:19]):
+        assert part in shown.out

@@ -1,11 +1,18 @@
-"""The clock: the hour that ended and the present one, once for each hour."""
+"""The clock: the hour that ended and the present one, once for each hour; causes when there is something to see."""
 
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from assets.partitions import RANGE_END, RANGE_START
-from jobs.schedules import hourly_loop
+from cogorch_dagster.causal.versions import datasets
+from cogorch_dagster.platform.database import transaction
+from cogorch_dagster.policies import flags
+from cogorch_dagster.rewards import materialise
+from cogorch_dagster.settings import Settings
+from jobs.schedules import causes_every_six_hours, hourly_loop
+from tests.causal.samples import autoscaled
+from tests.dagster_layer import resource, traffic
 
 
 def test_the_hourly_run_closes_the_hour_before() -> None:
@@ -16,3 +23,33 @@ def test_the_hourly_run_closes_the_hour_before() -> None:
     assert request.run_key == "hourly:2026-03-01-00:00"
     assert request.tags[RANGE_START] == "2026-02-28-23:00"
     assert request.tags[RANGE_END] == "2026-03-01-00:00"
+
+
+def asked(settings: Settings) -> dg.RunRequest | dg.SkipReason:
+    at = datetime(2026, 3, 1, 6, 23, tzinfo=UTC)
+    with dg.DagsterInstance.ephemeral() as instance:
+        found = causes_every_six_hours(
+            dg.build_schedule_context(
+                instance=instance, scheduled_execution_time=at, resources={"cogorch": resource(settings)}
+            )
+        )
+    assert isinstance(found, dg.RunRequest | dg.SkipReason)
+    return found
+
+
+def test_causes_are_looked_for_when_something_was_scored_since(settings: Settings) -> None:
+    assert "nothing was scored" in str(asked(settings))
+    traffic(settings, count=60)
+    materialise.materialise_rewards(settings, materialise.stale_hours(settings))
+    request = asked(settings)
+    assert isinstance(request, dg.RunRequest) and request.run_key == "causes:2026-03-01T06"
+    datasets.save(settings, autoscaled(60))
+    assert "nothing was scored since the newest data set" in str(asked(settings))
+
+
+def test_the_kill_switch_stops_it(settings: Settings) -> None:
+    traffic(settings, count=60)
+    materialise.materialise_rewards(settings, materialise.stale_hours(settings))
+    with transaction(settings) as connection:
+        flags.set_flag(connection, flags.LEARNING, False, actor="test", reason="for the test")
+    assert "kill switch" in str(asked(settings))

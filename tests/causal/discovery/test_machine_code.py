@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cogorch_dagster.causal.discovery.kernels.compiled import folder
+from cogorch_dagster.causal.discovery.machine_code import folder
 
 
 def test_each_state_of_the_sources_has_a_folder_of_its_own(tmp_path: Path) -> None:
