@@ -49,7 +49,7 @@ def causal_effects(
     rows: list[dict[str, object]] = []
     added = 0
     with transaction(settings) as connection:
-        scopes = config.components or store.scopes(connection)
+        scopes = config.components or list(store.components(connection))
     for scope in scopes:
         with transaction(settings) as connection:
             version = store.latest(connection, scope)

@@ -1,4 +1,4 @@
-"""What causes what, component by component: a version of the graph that never changes, and the checks of it."""
+"""What causes what, component by component: a version of the graph that never changes."""
 
 from typing import TYPE_CHECKING
 
@@ -40,15 +40,6 @@ CHANGE_COLUMNS = {
     "probability_after": "that the two are joined",
     "sure": "the bootstrap of one version excludes the other",
 }
-SHIFT_COLUMNS = {
-    "component": "whose",
-    "variable": "of the data set",
-    "unit": "of the means",
-    "before": "mean in the version before",
-    "after": "mean in this one",
-    "distance": "Kolmogorov-Smirnov, 0 to 1",
-    "p": "of no shift, corrected for the number of variables",
-}
 SHOWN = 6
 
 
@@ -58,7 +49,9 @@ class GraphConfig(dg.Config):
     components: list[str] = Field(default=[], description="Whose graphs; empty: every component with a data set.")
     algorithm: str = Field(default="auto", description="auto, boss, pc, fci or guided_fci.")
     resamples: int = Field(default=200, ge=1, le=100_000, description="Of the bootstrap of the edges.")
-    knowledge: str = Field(default="", description="Path of a YAML file with tiers and edges that are known.")
+    knowledge: str = Field(
+        default="", description="Path of a YAML file with tiers and edges; empty: what the latest version was given."
+    )
     seed: int = Field(default=0, ge=0, le=2**62, description="Of everything random.")
 
 
@@ -76,30 +69,28 @@ def causal_graph(
     from cogorch_dagster.causal.discovery.settings import DiscoverySettings
     from cogorch_dagster.causal.graphs.knowledge import Knowledge
     from cogorch_dagster.causal.versions import datasets
-    from cogorch_dagster.causal.versions.building import build_and_keep, known_of
-    from cogorch_dagster.errors import InvalidInput
+    from cogorch_dagster.causal.versions.building import build_and_keep, given_before, known_of
+    from cogorch_dagster.errors import InvalidInput, Refused
     from cogorch_dagster.platform.database import transaction
 
     settings = cogorch.settings
-    knowledge = Knowledge.read(Path(config.knowledge)) if config.knowledge else None
+    given = Knowledge.read(Path(config.knowledge)) if config.knowledge else None
     how = DiscoverySettings(algorithm=config.algorithm, resamples=config.resamples)  # type: ignore[arg-type]
     with transaction(settings) as connection:
-        stored = [e for e in datasets.latest(connection) if not config.components or e.scope in config.components]
+        kept = [each for each in datasets.latest(connection) if each.of_component]
+    stored = [each for each in kept if not config.components or each.scope in config.components]
     rows: list[dict[str, object]] = []
     found: list[Built] = []
-    read = [datasets.load(settings, each.digest) for each in stored]
-    for number, (each, known) in enumerate(zip(read, known_of(knowledge, read), strict=True), start=1):
-        context.log.info(f"{number} of {len(read)}: {each.scope}")
+    for number, each in enumerate(stored, start=1):
+        context.log.info(f"{number} of {len(stored)}: {each.scope}")
         try:
+            dataset = datasets.load(settings, each.digest)
+            with transaction(settings) as connection:
+                known = given_before(connection, each.scope) if given is None else known_of(given, [dataset])[0]
             built = build_and_keep(
-                settings,
-                each,
-                knowledge=known,
-                discovery=how,
-                seed=config.seed,
-                run_id=context.run_id,
+                settings, dataset, knowledge=known, discovery=how, seed=config.seed, run_id=context.run_id
             )
-        except InvalidInput as refusal:
+        except (InvalidInput, Refused) as refusal:
             context.log.warning(f"{each.scope}: {refusal}")
             rows.append({"component": each.scope, "outcome": str(refusal)})
             continue
@@ -118,102 +109,6 @@ def causal_graph(
     return dg.MaterializeResult(metadata=metadata)
 
 
-@dg.asset_check(asset=causal_graph)
-def graph_acyclic(cogorch: CogorchResource) -> dg.AssetCheckResult:
-    """The latest graph of every component has no directed cycle and keeps to what was known beforehand."""
-    from cogorch_dagster.causal.versions.soundness import problems
-
-    latest = _latest(cogorch)
-    wrong = [f"{each.scope}: {problem}" for each in latest for problem in problems(each)]
-    return dg.AssetCheckResult(
-        passed=not wrong,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description="; ".join(wrong) or f"{len(latest)} graphs without cycles, each within what was known.",
-        metadata={"graphs": len(latest)},
-    )
-
-
-@dg.asset_check(asset=causal_graph)
-def graph_stable(cogorch: CogorchResource) -> dg.AssetCheckResult:
-    """No edge changed against the version before by more than the bootstrap of either leaves open.
-
-    A warning: a fleet may really work otherwise than before, but somebody should look before trusting old insights.
-    """
-    from cogorch_dagster.causal.versions import store
-    from cogorch_dagster.causal.versions.comparison import compared
-    from cogorch_dagster.platform.database import transaction
-
-    rows: list[dict[str, object]] = []
-    unstable = []
-    for each in _latest(cogorch):
-        with transaction(cogorch.settings) as connection:
-            earlier = store.before(connection, each.digest)
-        if earlier is None:
-            continue
-        comparison = compared(earlier, each)
-        unstable += [] if comparison.stable else [f"{each.scope}: {comparison.verdict}"]
-        rows += [_change_row(each.scope, change) for change in comparison.changes]
-    return dg.AssetCheckResult(
-        passed=not unstable,
-        severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(unstable) or "No graph differs for sure from the one before.",
-        metadata={"changes": table(rows, CHANGE_COLUMNS, limit=100)},
-    )
-
-
-@dg.asset_check(asset=causal_graph)
-def input_shift(cogorch: CogorchResource) -> dg.AssetCheckResult:
-    """The data of each graph are distributed as those of the version before.
-
-    A warning: what was found in other traffic may not hold in this; `cogorch causal why` says what a shift comes from.
-    """
-    from cogorch_dagster.causal.versions import datasets, store
-    from cogorch_dagster.causal.versions.shift import shifts
-    from cogorch_dagster.platform.database import transaction
-
-    settings = cogorch.settings
-    rows: list[dict[str, object]] = []
-    for each in _latest(cogorch):
-        with transaction(settings) as connection:
-            earlier = store.before(connection, each.digest)
-        if earlier is None or earlier.dataset == each.dataset:
-            continue
-        found = shifts(datasets.load(settings, earlier.dataset), datasets.load(settings, each.dataset))
-        rows += [
-            {
-                "component": each.scope,
-                "variable": shift.variable,
-                "unit": shift.unit,
-                "before": shown(shift.before),
-                "after": shown(shift.after),
-                "distance": shown(shift.distance, 3),
-                "p": shown(shift.p, 2),
-            }
-            for shift in found
-            if shift.shifted
-        ]
-    named = ", ".join(f"{row['variable']} of {row['component']}" for row in rows[:5])
-    return dg.AssetCheckResult(
-        passed=not rows,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"Distributed otherwise than before: {named}." if rows else "No variable has shifted.",
-        metadata={"shifts": table(rows, SHIFT_COLUMNS, limit=100)},
-    )
-
-
-graph_checks = [graph_acyclic, graph_stable, input_shift]
-
-
-def _latest(cogorch: CogorchResource) -> "list[CausalVersion]":
-    """The latest version of each component that still has a data set."""
-    from cogorch_dagster.causal.versions import store
-    from cogorch_dagster.platform.database import transaction
-
-    with transaction(cogorch.settings) as connection:
-        found = [store.latest(connection, scope) for scope in store.scopes(connection)]
-    return [each for each in found if each is not None]
-
-
 def _row(built: "Built") -> dict[str, object]:
     version, graph = built.version, built.version.graph
     return {
@@ -230,10 +125,10 @@ def _row(built: "Built") -> dict[str, object]:
 
 
 def _changes(built: "Built") -> list[dict[str, object]]:
-    return [_change_row(built.version.scope, each) for each in (built.comparison.changes if built.comparison else ())]
+    return [change_row(built.version.scope, each) for each in (built.comparison.changes if built.comparison else ())]
 
 
-def _change_row(scope: str, change: object) -> dict[str, object]:
+def change_row(scope: str, change: object) -> dict[str, object]:
     return {name: value for name, value in {**vars(change), "component": scope}.items() if name in CHANGE_COLUMNS}
 
 

@@ -51,7 +51,7 @@ def insights(
     settings = cogorch.settings
     found: list[Insight] = []
     with transaction(settings) as connection:
-        scopes = config.components or store.scopes(connection)
+        scopes = config.components or list(store.components(connection))
     for scope in scopes:
         with transaction(settings) as connection:
             version = store.latest(connection, scope)

@@ -15,7 +15,8 @@ from assets.agent_checks import agent_checks
 from assets.canary import canaries_sound, canary
 from assets.causal_dataset import causal_dataset
 from assets.causal_effects import causal_effects
-from assets.causal_graph import causal_graph, graph_checks
+from assets.causal_graph import causal_graph
+from assets.causal_graph_checks import graph_checks
 from assets.checks import policy_approved, statistics_current
 from assets.coordination import coordination, equilibrium_verified
 from assets.drift import drift, no_open_incident

@@ -101,7 +101,7 @@ def forget_old_graphs(context: dg.OpExecutionContext, config: CausesConfig, cogo
 
     with transaction(cogorch.settings) as connection:
         versions = store.prune(connection, config.keep)
-    removed = datasets.prune(cogorch.settings, keep=1)
+    removed = datasets.prune(cogorch.settings, newest=1)
     context.add_output_metadata({"graphs_forgotten": versions, "datasets_removed": removed})
 
 

@@ -69,8 +69,8 @@ def nightly_retraining(
 def causes_every_six_hours(
     context: dg.ScheduleEvaluationContext, cogorch: CogorchResource
 ) -> dg.RunRequest | dg.SkipReason:
-    """Looks for causes anew, if anything was scored since the newest data set was made."""
-    from cogorch_dagster.causal.versions import datasets
+    """Looks for causes anew, if anything was scored since the newest graph was found."""
+    from cogorch_dagster.causal.versions import store
     from cogorch_dagster.lake import catalogue
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.policies import flags
@@ -78,10 +78,10 @@ def causes_every_six_hours(
     with transaction(cogorch.settings) as connection:
         if not flags.get_flag(connection, flags.LEARNING):
             return dg.SkipReason("the kill switch learning.enabled is off")
-        made = max((each.created_at for each in datasets.latest(connection)), default=None)
+        found = store.components(connection).values()
         scored = catalogue.last_written(connection, "rewards")
-    if scored is None or (made is not None and scored <= made):
-        return dg.SkipReason("nothing was scored since the newest data set")
+    if scored is None or (found and scored <= max(found)):
+        return dg.SkipReason("nothing was scored since the newest graph")
     return dg.RunRequest(run_key=f"causes:{context.scheduled_execution_time:%Y-%m-%dT%H}")
 
 

@@ -74,7 +74,21 @@ def main() -> None:
         sys.exit(report_error(error))
     except KeyboardInterrupt:
         sys.exit(130)
+    except SystemError as error:
+        # What compiled code makes of an interrupt that meets it.
+        if not _interrupted(error):
+            raise
+        sys.exit(130)
     except BrokenPipeError:
         # The reader has seen enough; Python would complain once more while it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether an error goes back to an interrupt."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -9,8 +9,6 @@ import typer
 from cogorch_dagster.cli.output import fields, say, table, text
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from cogorch_dagster.causal.effects.answer import Effect, EffectRange
     from cogorch_dagster.causal.effects.audit import Audit
     from cogorch_dagster.causal.effects.estimation.estimate import Estimate as EffectEstimate
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from cogorch_dagster.causal.models.bottleneck import Bottlenecks
     from cogorch_dagster.causal.versions.building import Built
     from cogorch_dagster.causal.versions.comparison import Comparison
+    from cogorch_dagster.causal.versions.store import Listed
     from cogorch_dagster.causal.versions.version import CausalVersion
 
 _EVERY = 20
@@ -98,11 +97,14 @@ def show_version(version: "CausalVersion", comparison: "Comparison | None") -> N
         say(f"changed: {each.before or 'no edge'} to {each.after or 'no edge'} between {each.a} and {each.b}{sure}")
 
 
-def show_listing(rows: "list[tuple[datetime, str, str]]") -> None:
-    """Print every version, the newest first."""
+def show_listing(rows: "Sequence[Listed]") -> None:
+    """Print versions, the newest first; those that answer now are marked."""
     if not rows:
         say("No graph was found yet; run `cogorch causal discover`.")
-    table(("found at", "of", "version"), rows)
+    table(
+        ("found at", "of", "version", ""),
+        [(each.found_at, each.scope, each.version, "latest" if each.latest else None) for each in rows],
+    )
 
 
 def answer_document(answer: "Answer | NotIdentified") -> dict[str, Any]:
@@ -113,7 +115,8 @@ def answer_document(answer: "Answer | NotIdentified") -> dict[str, Any]:
 
     if isinstance(answer, NotIdentified):
         return {"variable": answer.outcome, "not_identified": asdict(answer)}
-    return answer.document()
+    # Where several graphs fit the data alike the range is the answer, and no single number is.
+    return answer.document() if _one(answer) else {**answer.document(), "after": None, "change": None}
 
 
 def show_answers(version: "CausalVersion", answers: "Sequence[Answer | NotIdentified]", level: float) -> None:
@@ -213,7 +216,9 @@ def show_insights(version: "CausalVersion", found: "Sequence[Insight]") -> None:
             same = f"{case.ratio:.2g} times the size" if abs(case.ratio - 1) > 0.1 else "of the same size"
             print(f"   Seen before: {case.scope}, {case.at[:10]}, {same} ({case.digest[:19]}).")
         print()
-    if not found:
+    if not found and not any(each.role == "outcome" for each in version.variables):
+        say("No variable is known as an outcome, as in a file; ask for one with `cogorch causal effect CAUSE OUTCOME`.")
+    elif not found:
         say("No effect stands out; `cogorch causal graph` shows what is connected at all.")
     say(f"by version {version.digest[:19]} of {version.scope}")
 
@@ -243,6 +248,11 @@ def show_bottlenecks(found: "Bottlenecks") -> None:
     """Print what to improve first."""
     change = f"change of {found.outcome}" + (f" in {found.unit}" if found.unit else "")
     columns = (change, "95 % interval")
+    for each in found.doubtful:
+        say(f"not identified: {each.treatment} on {each.outcome}: {each.detail}. To get there: {each.remedy}")
+    if not found.edges and not found.levers:
+        say(f"No edge that the graph identifies leads to {found.outcome}.")
+        return
     rows = [
         (f"{each.cause} -> {each.effect}", f"{each.scale:+.0%}", each.gain.value, between(each.gain.interval))
         for each in found.edges
@@ -255,8 +265,6 @@ def show_bottlenecks(found: "Bottlenecks") -> None:
             for each in found.levers
         ]
         table(("lever", "unit", "now", "set to", *columns), levers, right=("now", "set to", *columns))
-    for each in found.doubtful:
-        say(f"not identified: {each.treatment} on {each.outcome}: {each.detail}")
 
 
 def between(bounds: "tuple[float, float] | Estimate") -> str:

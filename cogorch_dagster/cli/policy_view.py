@@ -80,19 +80,18 @@ def _show_estimates(evidence: dict[str, Any]) -> None:
 def _show_causal(found: dict[str, Any]) -> None:
     """Print what the graph of causes says of each changed parameter, and whether the log agrees."""
     print()
+    if found["version"] is None:
+        fields([("by the causal graph", found["agreement"]["said"])])
+        return
+    columns = ("before", "after", f"change of {found['outcome']}", "95 % interval")
     rows = [
         (
-            each["parameter"],
-            each["variable"],
-            each["before"],
-            each["after"],
-            each["change"],
+            *(each["parameter"], each["variable"], each["before"], each["after"], each["change"]),
             _interval(each["interval"]) if each["interval"] else None,
             each["said"],
         )
         for each in found["parameters"]
     ]
-    columns = ("before", "after", f"change of {found['outcome']}", "95 % interval")
     table(("by the causal graph", "variable", *columns, ""), rows, right=columns)
     fields(
         [

@@ -288,6 +288,14 @@ causal_versions = sa.Table(
     sa.Index("causal_versions_dataset", "dataset"),
 )
 
+causal_heads = sa.Table(
+    "causal_heads",
+    metadata,
+    sa.Column("scope", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, sa.ForeignKey("causal_versions.digest", ondelete="CASCADE"), nullable=False),
+    sa.Column("found_at", _timestamp, nullable=False),
+)
+
 causal_effects = sa.Table(
     "causal_effects",
     metadata,

@@ -51,7 +51,7 @@ def test_a_file_becomes_a_graph_that_answers(
     shown = cogorch("causal", "graph")
     assert "load -> context:replicas" in shown.out and version["digest"] in shown.out
     listed = cogorch("causal", "graph", "--all", "--json").json["versions"]
-    assert [each[2] for each in listed] == [version["digest"]]
+    assert [(each["version"], each["latest"]) for each in listed] == [(version["digest"], True)]
 
     effect = cogorch("causal", "effect", "context:replicas", "latency_ms", "--json").json
     low, high = effect["estimate"]["interval"]
@@ -104,7 +104,8 @@ def test_wrong_arguments_are_named_and_nothing_is_kept(cogorch: Run, files: tupl
         (("discover", "--data", data, "--algorithm", "magic"), "must be one of auto, boss"),
         (("discover", "--data", data, "--plot", "x.doc"), "must end in"),
         (("discover", "--data", data, "-c", "x"), "a graph is of a file or of a component"),
-        (("discover", "--bucket", "7q"), "no component has rewards"),
+        (("discover", "--bucket", "7q"), "is not a length of time"),
+        (("discover", "--data", data, "--plot", tmp_path / "none" / "x.png"), "is no folder"),
         (("graph",), "run `cogorch causal discover`"),
         (("graph", "--version", "latest"), "is no digest"),
         (("whatif", "--set", "load"), "graphs of: none yet"),
@@ -125,7 +126,9 @@ def test_questions_with_wrong_names_are_answered_with_the_right_ones(
         (("whatif", "--set", "load"), "is not NAME=VALUE"),
         (("whatif", "--shift", "load=much"), "no number"),
         (("whatif",), "changes nothing"),
-        (("counterfactual", "--at", START.isoformat(), "--set", "load=1"), "has no times"),
+        (("whatif", "--set", "load=1", "--set", "load=2"), "gives load twice"),
+        (("why", "latency_ms"), "is of the file"),
+        (("counterfactual", "--at", START.isoformat(), "--set", "load=1"), "found by their numbers"),
         (("counterfactual", "--at", "601", "--set", "load=1"), "numbered 1 to 600"),
         (("bottlenecks", "load"), "say --better lower or higher"),
         (("why", "latency_ms", "-c", "nobody"), "no graph of 'nobody'"),

@@ -1,11 +1,17 @@
 """The chain through the real definitions: scored hours become a graph, effects, insights, and evidence of a draft."""
 
+from dataclasses import replace
+
 import dagster as dg
 
-from cogorch_dagster.causal.versions import store
+from cogorch_dagster.causal.discovery.settings import DiscoverySettings
+from cogorch_dagster.causal.graphs.knowledge import Knowledge
+from cogorch_dagster.causal.versions import building, datasets, store
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.proposals import router
+from cogorch_dagster.rewards import materialise
 from cogorch_dagster.settings import Settings
+from tests.causal.samples import autoscaled
 from tests.dagster_layer import metadata, recent_hours, run, traffic
 from tests.evaluation.traffic import POLICY
 
@@ -54,6 +60,26 @@ def test_scored_hours_become_causes_and_their_word_goes_into_a_draft(settings: S
     assert latest is not None and causal["version"] == latest.digest
     assert {each["variable"] for each in causal["parameters"]} >= {"share:large"}
     assert causal["agreement"]["agrees"] is not None and causal["total"]["estimate"] > 0
+
+
+def test_files_are_left_alone_and_given_knowledge_is_kept(settings: Settings) -> None:
+    traffic(settings, count=3000)
+    materialise.materialise_rewards(settings, materialise.stale_hours(settings))
+    of_file = replace(autoscaled(60), scope="a.csv", since=None, until=None)
+    quick = DiscoverySettings(resamples=10)
+    building.build_and_keep(settings, of_file, discovery=quick)
+    assert run(settings, "causes", config=QUICK).success
+    known = Knowledge(forbidden=frozenset({("share:large", "quality")}))
+    with transaction(settings) as connection:
+        (stored,) = [each for each in datasets.latest(connection) if each.of_component]
+    building.build_and_keep(settings, datasets.load(settings, stored.digest), knowledge=known, discovery=quick)
+    result = run(settings, "causes", config=QUICK)
+    assert result.success
+    assert [row["component"] for row in metadata(result, "causal_graph")["versions"]] == ["router:core"]
+    assert {row["component"] for row in metadata(result, "causal_effects")["effects"]} == {"router:core"}
+    with transaction(settings) as connection:
+        latest = store.latest(connection, "router:core")
+    assert latest is not None and latest.given == known
 
 
 def test_without_data_every_step_says_so(settings: Settings) -> None:

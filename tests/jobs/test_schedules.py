@@ -1,11 +1,13 @@
 """The clock: the hour that ended and the present one, once for each hour; causes when there is something to see."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from assets.partitions import RANGE_END, RANGE_START
-from cogorch_dagster.causal.versions import datasets
+from cogorch_dagster.causal.discovery.settings import DiscoverySettings
+from cogorch_dagster.causal.versions import building
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies import flags
 from cogorch_dagster.rewards import materialise
@@ -43,8 +45,12 @@ def test_causes_are_looked_for_when_something_was_scored_since(settings: Setting
     materialise.materialise_rewards(settings, materialise.stale_hours(settings))
     request = asked(settings)
     assert isinstance(request, dg.RunRequest) and request.run_key == "causes:2026-03-01T06"
-    datasets.save(settings, autoscaled(60))
-    assert "nothing was scored since the newest data set" in str(asked(settings))
+    # A graph of a file says nothing of the fleet.
+    of_file = replace(autoscaled(60), scope="a.csv", since=None, until=None)
+    building.build_and_keep(settings, of_file, discovery=DiscoverySettings(resamples=5))
+    assert isinstance(asked(settings), dg.RunRequest)
+    building.build_and_keep(settings, autoscaled(60), discovery=DiscoverySettings(resamples=5))
+    assert "nothing was scored since the newest graph" in str(asked(settings))
 
 
 def test_the_kill_switch_stops_it(settings: Settings) -> None:

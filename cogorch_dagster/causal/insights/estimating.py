@@ -8,7 +8,7 @@ from cogorch_dagster.causal.data.dataset import CausalDataset
 from cogorch_dagster.causal.effects.effect import effect
 from cogorch_dagster.causal.insights import effect_store
 from cogorch_dagster.causal.insights.questions import questions
-from cogorch_dagster.causal.versions import datasets
+from cogorch_dagster.causal.versions import datasets, store
 from cogorch_dagster.causal.versions.version import CausalVersion
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.database import transaction
@@ -29,7 +29,7 @@ def estimate_effects(settings: Settings, version: CausalVersion, *, progress: Pr
     """Estimate the effects of a version that are not kept yet, each kept as soon as it is there.
 
     Raises:
-        Refused: the version's data set is missing or damaged.
+        Refused: the version is gone, or its data set is missing or damaged.
     """
     asked = questions(version)
     with transaction(settings) as connection:
@@ -40,6 +40,7 @@ def estimate_effects(settings: Settings, version: CausalVersion, *, progress: Pr
         for number, (cause, outcome) in enumerate(left, start=1):
             document = _estimated(dataset, version, cause, outcome)
             with transaction(settings) as connection:
+                store.require(connection, version.digest)
                 effect_store.save(connection, version.digest, document)
             if progress is not None:
                 progress(number, len(left))

@@ -17,6 +17,8 @@ from cogorch_dagster.causal.versions.version import CausalVersion
 # The paths that are told, the largest first; one that adds less than this share of the effect is not worth it.
 MOST_PATHS, LEAST_SHARE = 3, 0.05
 _CLAIMS = {"causal": 0, "weak": 1, "associational": 2}
+# An edge that points this way in a smaller share of the resamples is named.
+_SURE = 0.9
 _WEIGHED = "reward"
 _ROUND = (1.0, 2.0, 5.0, 10.0)
 
@@ -73,6 +75,7 @@ def _insight(
     low, high = estimate["interval"]
     ratio = of_cause / of_outcome if of_outcome > 0 else 0.0
     sensitivity = document["sensitivity"]
+    paths = _paths(version, cause, outcome)
     found = Insight(
         scope=version.scope,
         version=version.digest,
@@ -89,7 +92,8 @@ def _insight(
         reasons=tuple(document["reasons"]),
         adjusted_for=tuple(document["estimand"]["adjustment"]),
         identified_by=document["estimand"]["kind"],
-        paths=_paths(version, cause, outcome),
+        paths=paths,
+        doubted=_doubted(version, paths),
         overturned_by="" if sensitivity is None else sensitivity["sentence"],
         recommendation=_recommendation(document, lever, parameters),
     )
@@ -117,18 +121,32 @@ def _paths(version: CausalVersion, cause: str, outcome: str) -> tuple[Path, ...]
         return ()
     coefficients = {(each.cause, each.effect): each.coefficient.value for each in found.edges}
     total = max(abs(found.total.value), 1e-300)
+    units = {name: version.unit(owner) for name, owner in _owners(version).items()}
     return tuple(
         Path(
             text=" -> ".join(each.path),
             contribution=each.contribution.value,
             edges=tuple(
-                (a, b, coefficients[a, b], f"{version.unit(b) or '1'} per {version.unit(a) or '1'}")
-                for a, b in pairwise(each.path)
+                (a, b, coefficients[a, b], f"{units[b] or '1'} per {units[a] or '1'}") for a, b in pairwise(each.path)
             ),
         )
         for each in found.paths
         if abs(each.contribution.value) >= LEAST_SHARE * total
     )
+
+
+def _owners(version: CausalVersion) -> dict[str, str]:
+    """The variable of each column of the model; a discrete one has a column for each level but the first."""
+    columns = version.model.columns
+    return {name: version.model.variables[owner].name for name, owner in zip(columns.names, columns.owner, strict=True)}
+
+
+def _doubted(version: CausalVersion, paths: tuple[Path, ...]) -> tuple[str, ...]:
+    """Edges of the paths that the bootstrap directs so in less than nine of ten resamples."""
+    owner, index, directed = _owners(version), version.graph.index, version.probabilities.directed
+    told = dict.fromkeys((owner[a], owner[b]) for path in paths for a, b, _, _ in path.edges)
+    sure = {(a, b): float(directed[index(a), index(b)]) for a, b in told}
+    return tuple(f"{a} -> {b} ({share:.0%})" for (a, b), share in sure.items() if share < _SURE)
 
 
 def _levers(version: CausalVersion) -> dict[tuple[str, str], LeverGain]:

@@ -79,6 +79,7 @@ class Insight:
         reasons: why no more is claimed.
         adjusted_for: the adjustment set.
         identified_by: such as `backdoor`.
+        doubted: edges of the paths whose direction is not sure, with its probability.
         overturned_by: how strong a hidden cause would have to be, in a sentence.
         sentence: all of it for people.
     """
@@ -99,6 +100,7 @@ class Insight:
     adjusted_for: tuple[str, ...]
     identified_by: str
     paths: tuple[Path, ...]
+    doubted: tuple[str, ...]
     overturned_by: str
     recommendation: Recommendation | None
     similar: tuple[SimilarCase, ...] = ()
@@ -133,6 +135,7 @@ class Insight:
                 "reasons": tuple(held["reasons"]),
                 "adjusted_for": tuple(held["adjusted_for"]),
                 "paths": paths,
+                "doubted": tuple(held["doubted"]),
                 "recommendation": recommendation,
                 "similar": tuple(SimilarCase(**each) for each in held["similar"]),
             }

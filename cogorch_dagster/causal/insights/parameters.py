@@ -15,6 +15,7 @@ from cogorch_dagster.causal.models.answer import Answer
 from cogorch_dagster.causal.versions import store
 from cogorch_dagster.causal.versions.answering import what_if
 from cogorch_dagster.causal.versions.version import CausalVersion
+from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies.diff import diff
 from cogorch_dagster.settings import Settings
@@ -64,9 +65,14 @@ def causal_evidence(
     """
     if component is None:
         return None
-    with transaction(settings) as connection:
-        version = store.latest(connection, component)
-    return None if version is None else document_of(version, before, after, evidence)
+    try:
+        with transaction(settings) as connection:
+            version = store.latest(connection, component)
+        return None if version is None else document_of(version, before, after, evidence)
+    except (InvalidInput, Refused) as refusal:
+        # The graph approves nothing, so it stops nothing either.
+        agreement = {"agrees": None, "said": f"the graph could not be asked: {refusal}"}
+        return {"version": None, "parameters": [], "total": None, "warnings": [], "agreement": agreement}
 
 
 def document_of(

@@ -7,7 +7,8 @@ from cogorch_dagster.causal.insights.insight import Insight, Recommendation
 
 def told(insight: Insight) -> Insight:
     """The insight with its sentence."""
-    parts = [_effect(insight), _basis(insight), _ways(insight), insight.overturned_by, _advice(insight.recommendation)]
+    advice = _advice(insight.recommendation, insight.outcome_unit)
+    parts = [_effect(insight), _basis(insight), _ways(insight), _doubt(insight), insight.overturned_by, advice]
     return replace(insight, sentence=" ".join(part for part in parts if part))
 
 
@@ -42,15 +43,20 @@ def _ways(insight: Insight) -> str:
     return f"By way of {'; '.join(ways)}."
 
 
-def _advice(advice: Recommendation | None) -> str:
+def _doubt(insight: Insight) -> str:
+    return f"Of the way itself less is sure: {', '.join(insight.doubted)}." if insight.doubted else ""
+
+
+def _advice(advice: Recommendation | None, outcome_unit: str) -> str:
     if advice is None:
         return ""
     low, high = sorted(abs(bound) for bound in advice.interval)
-    what = f"{advice.parameter} of {advice.policy} ({advice.variable})" if advice.parameter else advice.variable
+    by = f", by way of {advice.parameter} of {advice.policy}" if advice.parameter else ""
     verb = "raise" if advice.change > 0 else "lower"
     said = (
-        f"Recommended: {what} from {number(advice.present)} to {number(advice.target)}{_unit(advice.unit)}, "
-        f"which should {verb} {advice.outcome} by {number(abs(advice.change))} ({number(low)} to {number(high)})."
+        f"Recommended: {advice.variable} from {number(advice.present)} to {number(advice.target)}{_unit(advice.unit)}"
+        f"{by}, which should {verb} {advice.outcome} by {number(abs(advice.change))}{_unit(outcome_unit)} "
+        f"(95 %: {number(low)} to {number(high)})."
     )
     return f"{said} Careful: {'; '.join(advice.warnings)}." if advice.warnings else said
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import sqlalchemy as sa
 
 from cogorch_dagster.causal.data.dataset import CausalDataset
 from cogorch_dagster.causal.data.tiers import default_knowledge
@@ -17,12 +18,16 @@ from cogorch_dagster.causal.models.fitting import fit_model
 from cogorch_dagster.causal.models.structural_model import StructuralModel
 from cogorch_dagster.causal.versions import datasets, store
 from cogorch_dagster.causal.versions.comparison import Comparison, compared
+from cogorch_dagster.causal.versions.rows import width_s
 from cogorch_dagster.causal.versions.ties import Tie, ties
 from cogorch_dagster.causal.versions.version import CausalVersion
+from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.platform.database import transaction
+from cogorch_dagster.policies.document import as_document
 from cogorch_dagster.settings import Settings
 
 PREFERRED = ("reward", "latency_ms")
+MOST_VARIABLES = 200
 Progress = Callable[[int, int], None]
 
 
@@ -50,8 +55,9 @@ def build(
         progress: called with resamples done and in all.
 
     Raises:
-        InvalidInput: contradictory knowledge, too few rows, or too few variables that vary.
+        InvalidInput: contradictory knowledge, too few rows, too few variables that vary, or more than 200.
     """
+    _check_width(dataset)
     settings = _preferring(settings or DiscoverySettings())
     known = default_knowledge(dataset)
     if knowledge is not None:
@@ -70,6 +76,8 @@ def build(
         set_aside=found.set_aside,
         graph=found.graph,
         knowledge=kept,
+        given=knowledge,
+        width_s=None if dataset.since is None else width_s(dataset),
         tied=tied,
         algorithm=found.algorithm,
         settings=settings.document(),
@@ -91,17 +99,45 @@ def build_and_keep(
     progress: Progress | None = None,
     run_id: str | None = None,
 ) -> Built:
-    """Build a version and keep it with its data set; doing so again changes nothing.
+    """Build a version and keep it with its data set; doing so again changes nothing, and searches for nothing.
 
     Raises:
         InvalidInput: as `build`.
     """
-    version = build(dataset, knowledge=knowledge, settings=discovery, seed=seed, progress=progress)
-    datasets.save(settings, dataset)
     with transaction(settings) as connection:
+        latest = store.latest(connection, dataset.scope)
+    how = _preferring(discovery or DiscoverySettings())
+    if latest is not None and _is_of(latest, dataset, knowledge, how, seed):
+        version = latest
+    else:
+        version = build(dataset, knowledge=knowledge, settings=how, seed=seed, progress=progress)
+    with transaction(settings) as connection:
+        datasets.keep(settings, connection, dataset)
         added = store.save(connection, version, run_id)
         earlier = store.before(connection, version.digest)
     return Built(version, added, None if earlier is None else compared(earlier, version))
+
+
+def _is_of(
+    version: CausalVersion, dataset: CausalDataset, knowledge: Knowledge | None, how: DiscoverySettings, seed: int
+) -> bool:
+    """Whether searching would give this version again."""
+    same = version.dataset == dataset.digest and version.seed == seed and version.given == knowledge
+    return same and version.settings == as_document(how.document())
+
+
+def _check_width(dataset: CausalDataset) -> None:
+    if len(dataset.variables) > MOST_VARIABLES:
+        raise InvalidInput(
+            f"{dataset.scope!r} has {len(dataset.variables)} variables; a graph of more than {MOST_VARIABLES} takes "
+            "many minutes and is read by nobody: leave columns out"
+        )
+
+
+def given_before(connection: sa.Connection, scope: str) -> Knowledge | None:
+    """The knowledge that the latest version of a scope was given, for one that is found without somebody there."""
+    latest = store.latest(connection, scope)
+    return None if latest is None else latest.given
 
 
 def _preferring(settings: DiscoverySettings) -> DiscoverySettings:

@@ -27,8 +27,16 @@ def why(
     """Attribute the change of an outcome's mean, from one period of a component to a later one, to mechanisms.
 
     Raises:
-        InvalidInput: the periods overlap or are in the wrong order, hold too few rows, or lack the outcome.
+        InvalidInput: the version is of a file, the periods overlap, are empty or in the wrong order, hold too few rows,
+            or lack the outcome.
     """
+    if version.since is None:
+        raise InvalidInput(f"the version is of the file {version.scope}; `why` compares two periods of a component")
+    for begin, end in (before, after):
+        if begin >= end:
+            raise InvalidInput(
+                f"the period from {begin.isoformat()} to {end.isoformat()} is empty; give its begin first"
+            )
     if before[1] > after[0]:
         raise InvalidInput(
             f"the period before ends at {before[1].isoformat()}, after the other begins ({after[0].isoformat()}); "

@@ -44,6 +44,7 @@ class Comparison:
         came, went: variables that only the newer, only the older has.
         distance: structural Hamming distance.
         pairs: that were compared.
+        alike: both were found in the same way; otherwise edges may differ for that alone.
     """
 
     old: str
@@ -53,6 +54,7 @@ class Comparison:
     went: tuple[str, ...]
     distance: int
     pairs: int
+    alike: bool
 
     @property
     def stable(self) -> bool:
@@ -62,11 +64,12 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """In a few words."""
+        otherwise = "" if self.alike else " (found with other settings, knowledge or buckets)"
         if not self.changes:
-            return "the same edges"
+            return f"the same edges{otherwise}"
         sure = sum(each.sure for each in self.changes)
         told = f"{sure} of them for sure" if sure else "none of them for sure"
-        return f"{len(self.changes)} of {self.pairs} pairs differ, {told}"
+        return f"{len(self.changes)} of {self.pairs} pairs differ, {told}{otherwise}"
 
 
 def compared(old: CausalVersion, new: CausalVersion) -> Comparison:
@@ -89,6 +92,7 @@ def compared(old: CausalVersion, new: CausalVersion) -> Comparison:
         went=tuple(name for name in old.graph.names if name not in new.graph.names),
         distance=len(changes),
         pairs=len(names) * (len(names) - 1) // 2,
+        alike=(old.settings, old.given, old.width_s) == (new.settings, new.given, new.width_s),
     )
 
 

@@ -42,9 +42,20 @@ class StoredDataset:
     bytes: int
     document: Mapping[str, Any]
 
+    @property
+    def of_component(self) -> bool:
+        """Whether it was read from the lake, not from a file."""
+        return self.since is not None
+
 
 def save(settings: Settings, dataset: CausalDataset) -> StoredDataset:
     """Keep a data set; the same one again changes nothing, but puts its file right if that was damaged."""
+    with database.transaction(settings) as connection:
+        return keep(settings, connection, dataset)
+
+
+def keep(settings: Settings, connection: sa.Connection, dataset: CausalDataset) -> StoredDataset:
+    """The same within a transaction, which no clean-up comes between."""
     content = pack(dataset)
     values = {
         "digest": dataset.digest,
@@ -57,11 +68,10 @@ def save(settings: Settings, dataset: CausalDataset) -> StoredDataset:
         "bytes": len(content),
         "document": as_document(_document(dataset)),
     }
-    with database.transaction(settings) as connection:
-        database.lock(connection, FOLDER, "datasets")  # Else a clean-up could take the file for one that nothing names.
-        blobs.write(_url(settings, str(values["path"])), content)
-        connection.execute(insert(table).values(values).on_conflict_do_nothing())
-        return _get(connection, dataset.digest)
+    database.lock(connection, FOLDER, "datasets")  # Else a clean-up could take the file for one that nothing names.
+    blobs.write(_url(settings, str(values["path"])), content)
+    connection.execute(insert(table).values(values).on_conflict_do_nothing())
+    return _get(connection, dataset.digest)
 
 
 def latest(connection: sa.Connection, scope: str | None = None) -> list[StoredDataset]:
@@ -99,21 +109,21 @@ def load(settings: Settings, digest: str) -> CausalDataset:
     return found
 
 
-def prune(settings: Settings, keep: int) -> int:
-    """Forget data sets that no version names, all but the newest `keep` of each scope, and files that no row names.
+def prune(settings: Settings, newest: int) -> int:
+    """Forget data sets that no version names, all but the newest of each scope, and files that no row names.
 
     Returns:
         How many rows and files went.
     """
-    if keep < 1:
-        raise InvalidInput(f"keep is {keep}; at least the newest data set of each scope stays, so it must be 1 or more")
+    if newest < 1:
+        raise InvalidInput(f"newest is {newest}; at least one data set of each scope stays, so it must be 1 or more")
     # In two transactions: were the files gone before the rows are, a crash would leave rows without files.
     with database.transaction(settings) as connection:
         database.lock(connection, FOLDER, "datasets")
         place = sa.func.row_number().over(partition_by=table.c.scope, order_by=table.c.created_at.desc())
         ranked = sa.select(table.c.digest, place.label("place")).subquery()
         named = sa.select(causal_versions.c.dataset)
-        old = sa.select(ranked.c.digest).where(ranked.c.place > keep, ranked.c.digest.not_in(named))
+        old = sa.select(ranked.c.digest).where(ranked.c.place > newest, ranked.c.digest.not_in(named))
         rows = connection.execute(sa.delete(table).where(table.c.digest.in_(old))).rowcount
     with database.transaction(settings) as connection:
         database.lock(connection, FOLDER, "datasets")

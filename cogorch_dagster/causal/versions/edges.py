@@ -11,7 +11,8 @@ class EdgeView:
 
     Attributes:
         text: such as `load -> latency`.
-        joined, this_way: probabilities from the bootstrap: of an edge, and of the direction that the graph has.
+        joined, this_way: probabilities from the bootstrap: of an edge, and of the direction that the graph has, None
+            where it has none.
         coefficient: units of the effect for one unit of the cause; None without a direction or where one has levels.
         standardised: the same in standard deviations.
         unit: of the coefficient.
@@ -19,7 +20,7 @@ class EdgeView:
 
     text: str
     joined: float
-    this_way: float
+    this_way: float | None
     coefficient: float | None
     standardised: float | None
     unit: str
@@ -36,7 +37,7 @@ def edges(version: CausalVersion) -> list[EdgeView]:
             EdgeView(
                 text=edge.text,
                 joined=float(version.probabilities.adjacent[i, j]),
-                this_way=float(version.probabilities.directed[i, j]),
+                this_way=float(version.probabilities.directed[i, j]) if version.graph.directed[i, j] else None,
                 coefficient=version.model.coefficient(edge.a, edge.b) if told else None,
                 standardised=float(strengths[i, j]) if told else None,
                 unit=_per(version.unit(edge.b), version.unit(edge.a)) if told else "",
@@ -46,4 +47,4 @@ def edges(version: CausalVersion) -> list[EdgeView]:
 
 
 def _per(effect: str, cause: str) -> str:
-    return f"{effect or '1'} per {cause or '1'}"
+    return f"{effect or '1'} per {cause or '1'}" if effect or cause else ""

@@ -25,7 +25,10 @@ def place_of(dataset: CausalDataset, at: datetime | int | None) -> int:
             raise InvalidInput(f"there is no row {at}; rows are numbered 1 to {dataset.rows}")
         return at - 1
     if at is None or dataset.since is None or dataset.until is None:
-        raise InvalidInput(f"{dataset.scope} has no times; give the number of a row, 1 to {dataset.rows}")
+        raise InvalidInput(
+            f"the rows of {dataset.scope}, a file, are found by their numbers: give 1 to {dataset.rows}, counted in "
+            "the order of the column given as its time, where there is one"
+        )
     inside = np.flatnonzero((dataset.times <= at.timestamp()) & (at.timestamp() < dataset.times + width_s(dataset)))
     if not len(inside):
         raise InvalidInput(

@@ -38,7 +38,9 @@ class CausalVersion:
         variables: of the graph, in its order.
         set_aside: columns that are no variables of the graph, with the reason.
         graph: what was found: a cpdag, or a pag where hidden common causes were looked for.
-        knowledge: what was known beforehand.
+        knowledge: what was known beforehand of these variables, by their roles and as somebody gave it.
+        given: the knowledge that somebody gave, None where nobody did.
+        width_s: seconds of a row's bucket, None for a file.
         tied: pairs that are set together: dependent, though neither causes the other.
         algorithm: such as `boss`.
         settings: of discovery.
@@ -59,6 +61,8 @@ class CausalVersion:
     set_aside: tuple[SetAside, ...]
     graph: Graph
     knowledge: Knowledge
+    given: Knowledge | None
+    width_s: int | None
     tied: tuple[tuple[str, str], ...]
     algorithm: str
     settings: Mapping[str, Any]
@@ -87,6 +91,8 @@ class CausalVersion:
                 "set_aside": [{"name": each.name, "reason": each.reason} for each in self.set_aside],
                 "graph": self.graph.document(),
                 "knowledge": self.knowledge.document(),
+                "given": None if self.given is None else self.given.document(),
+                "width_s": self.width_s,
                 "tied": [list(each) for each in self.tied],
                 "algorithm": self.algorithm,
                 "settings": dict(self.settings),
@@ -112,6 +118,8 @@ class CausalVersion:
             set_aside=tuple(SetAside(**each) for each in document["set_aside"]),
             graph=Graph.of(document["graph"]),
             knowledge=Knowledge.of(document["knowledge"]),
+            given=None if document["given"] is None else Knowledge.of(document["given"]),
+            width_s=document["width_s"],
             tied=tuple((a, b) for a, b in document["tied"]),
             algorithm=document["algorithm"],
             settings=document["settings"],

@@ -1,5 +1,6 @@
 """Insights: right in size and order, in sentences that hold all numbers, kept once, with the cases of before."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 
@@ -19,6 +20,7 @@ from cogorch_dagster.causal.insights.settable import settable
 from cogorch_dagster.causal.insights.similar import similarity, with_similar
 from cogorch_dagster.causal.versions import building
 from cogorch_dagster.causal.versions.version import CausalVersion
+from cogorch_dagster.errors import Refused
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.settings import Settings
 from tests.causal.samples import LARGE_ON_REWARD, QUEUE_ON_LATENCY, REPLICAS_ON_QUEUE, autoscaled, routed
@@ -85,7 +87,11 @@ def test_the_sentence_holds_every_number() -> None:
             "A causal claim: adjusted for load.",
         ),
         *("By way of context:replicas -> queue_ms -> latency_ms", "A hidden confounder would have to explain"),
-        *("Recommended: minReplicas of scaler (context:replicas) from", "which should lower latency_ms by"),
+        *(
+            "Recommended: context:replicas from",
+            "replicas, by way of minReplicas of scaler, which should lower latency_ms by",
+        ),
+        " ms (95 %: ",
     ):
         assert part in said
 
@@ -139,6 +145,48 @@ def test_kept_once_with_the_cases_of_before(settings: Settings) -> None:
         assert [kept.insight.digest for kept in store.of_version(connection, first.digest)] == [e.digest for e in told]
         with pytest.raises(sa.exc.DBAPIError, match="immutable"):
             connection.execute(sa.text("UPDATE causal_insights SET rank = 7"))
+
+
+def test_nothing_is_kept_until_every_effect_is_there(settings: Settings) -> None:
+    version = building.build_and_keep(settings, autoscaled(800), discovery=QUICK).version
+    cause, outcome = questions(version)[0]
+    document = effect_store.effect_document(effect(autoscaled(800), version.graph, cause, outcome))
+    with transaction(settings) as connection:
+        effect_store.save(connection, version.digest, document)
+    assert len(look(settings, version)) == 1
+    estimate_effects(settings, version)
+    assert len(look(settings, version)) == 6
+
+
+def test_two_that_look_at_once_keep_one_set(settings: Settings) -> None:
+    version = keep(settings, 0, "autoscaler:core")
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: look(settings, version), range(2))
+    with transaction(settings) as connection:
+        kept = store.of_version(connection, version.digest)
+    assert [each.digest for each in one] == [each.digest for each in other] == [each.insight.digest for each in kept]
+
+
+def test_a_version_that_a_clean_up_took_is_refused(settings: Settings) -> None:
+    version = building.build_and_keep(settings, autoscaled(800), discovery=QUICK).version
+    with transaction(settings) as connection:
+        connection.execute(sa.text("DELETE FROM causal_versions"))
+    for ask in (estimate_effects, look):
+        with pytest.raises(Refused, match="is gone"):
+            ask(settings, version)
+
+
+def test_an_edge_in_doubt_is_named() -> None:
+    version = building.build(autoscaled(800), settings=QUICK)
+    shares = version.probabilities.directed.copy()
+    i, j = version.graph.index("queue_ms"), version.graph.index("latency_ms")
+    shares[i, j] = 0.6
+    unsure = replace(version, probabilities=replace(version.probabilities, directed=shares))
+    document = effect_store.effect_document(effect(autoscaled(800), version.graph, "load", "latency_ms"))
+    (insight,) = insights_of(unsure, [document])
+    assert insight.doubted == ("queue_ms -> latency_ms (60%)",)
+    assert "Of the way itself less is sure: queue_ms -> latency_ms (60%)." in insight.sentence
+    assert insights_of(version, [document])[0].doubted == ()
 
 
 def test_cases_that_are_not_alike_are_left_out() -> None:

@@ -3,11 +3,13 @@
 from functools import cache
 
 import pytest
+import sqlalchemy as sa
 
 from cogorch_dagster.causal.discovery.settings import DiscoverySettings
 from cogorch_dagster.causal.insights.parameters import causal_evidence, document_of, parameter_effects, variable_of
 from cogorch_dagster.causal.versions import building
 from cogorch_dagster.causal.versions.version import CausalVersion
+from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.settings import Settings
 from tests.causal.samples import LARGE_ON_REWARD, autoscaled, routed
 
@@ -62,3 +64,13 @@ def test_without_a_graph_there_is_no_word(settings: Settings) -> None:
     version = building.build_and_keep(settings, routed(), discovery=QUICK).version
     found = causal_evidence(settings, "router:core", BEFORE, AFTER, {})
     assert found is not None and found["version"] == version.digest
+
+
+def test_a_graph_that_cannot_be_asked_holds_nothing_up(settings: Settings) -> None:
+    building.build_and_keep(settings, routed(), discovery=QUICK)
+    with transaction(settings) as connection:
+        connection.execute(sa.text("ALTER TABLE causal_versions DISABLE TRIGGER USER"))
+        connection.execute(sa.text("UPDATE causal_versions SET document = jsonb_set(document, '{rows}', '7')"))
+    found = causal_evidence(settings, "router:core", BEFORE, AFTER, {"estimate": 0.1, "ci95": [0.0, 0.2]})
+    assert found is not None and found["version"] is None and found["agreement"]["agrees"] is None
+    assert "could not be asked" in found["agreement"]["said"]

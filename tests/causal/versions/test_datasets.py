@@ -52,11 +52,11 @@ def test_the_newest_stays_and_files_without_a_row_go(settings: Settings) -> None
         datasets.save(settings, autoscaled(40, seed))
     newest = datasets.save(settings, autoscaled(40, 7))
     blobs.write(f"{settings.lake_root}/{datasets.FOLDER}/left.parquet", b"by a killed writer")
-    assert datasets.prune(settings, keep=1) == 3 + 4
+    assert datasets.prune(settings, newest=1) == 3 + 4
     with transaction(settings) as connection:
         assert datasets.latest(connection) == [newest]
     assert datasets.load(settings, newest.digest).rows == 40
     with pytest.raises(Refused, match="there is no data set"):
         datasets.load(settings, autoscaled(40, 0).digest)
-    with pytest.raises(InvalidInput, match="keep is 0"):
-        datasets.prune(settings, keep=0)
+    with pytest.raises(InvalidInput, match="newest is 0"):
+        datasets.prune(settings, newest=0)

@@ -24,5 +24,5 @@ def test_what_lies_outside_is_named() -> None:
     for at, message in ((0, "no row 0"), (61, "numbered 1 to 60"), (START - timedelta(days=1), "no row holds")):
         with pytest.raises(InvalidInput, match=message):
             rows.place_of(data, at)
-    with pytest.raises(InvalidInput, match="has no times"):
+    with pytest.raises(InvalidInput, match="found by their numbers"):
         rows.place_of(replace(data, since=None, until=None), START)

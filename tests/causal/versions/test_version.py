@@ -1,5 +1,6 @@
 """A version never changes: not its bytes, not its row, not its answers when a newer one comes."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 
@@ -81,9 +82,52 @@ def test_stored_once_and_never_changed(settings: Settings) -> None:
         latest = store.latest(connection, "autoscaler:core")
         assert latest is not None and latest.digest == newer.version.digest
         assert store.before(connection, newer.version.digest) is not None
-        assert [row[2] for row in store.listing(connection)] == [newer.version.digest, built.version.digest]
-        assert store.scopes(connection) == ["autoscaler:core"]
+        assert [row.version for row in store.listing(connection)] == [newer.version.digest, built.version.digest]
+        assert store.scopes(connection) == ["autoscaler:core"] == list(store.components(connection))
     assert datasets.load(settings, built.version.dataset).digest == autoscaled().digest
+
+
+def test_the_version_that_was_found_last_answers_also_when_it_was_found_before(settings: Settings) -> None:
+    first = building.build_and_keep(settings, autoscaled(), discovery=QUICK)
+    other = building.build_and_keep(settings, autoscaled(seed=5), discovery=QUICK)
+    again = building.build_and_keep(settings, autoscaled(), discovery=QUICK)
+    assert not again.added and again.version.digest == first.version.digest
+    with transaction(settings) as connection:
+        latest = store.latest(connection, "autoscaler:core")
+        assert latest is not None and latest.digest == first.version.digest
+        # The one that answers stays, whatever its age.
+        assert store.prune(connection, 1) == 0
+        assert {row.version: row.latest for row in store.listing(connection)} == {
+            first.version.digest: True,
+            other.version.digest: False,
+        }
+
+
+def test_what_was_found_otherwise_is_compared_with_a_word_of_caution(settings: Settings) -> None:
+    first = building.build_and_keep(settings, autoscaled(), discovery=QUICK).version
+    known = Knowledge(required=frozenset({("load", "reward")}))
+    built = building.build_and_keep(settings, autoscaled(), knowledge=known, discovery=QUICK)
+    assert built.version.given == known and first.given is None
+    assert built.comparison is not None and not built.comparison.alike
+    assert "other settings, knowledge or buckets" in built.comparison.verdict
+    with transaction(settings) as connection:
+        assert building.given_before(connection, "autoscaler:core") == known
+
+
+def test_two_that_find_the_same_at_once_keep_one(settings: Settings) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        built = list(pool.map(lambda _: building.build_and_keep(settings, autoscaled(), discovery=QUICK), range(2)))
+    assert sorted(each.added for each in built) == [False, True]
+    with transaction(settings) as connection:
+        assert len(store.listing(connection)) == 1
+
+
+def test_what_nobody_could_read_is_not_searched_for() -> None:
+    wide = autoscaled(20)
+    variables = tuple(replace(wide.variables[0], name=f"x{k}") for k in range(201))
+    values = np.random.default_rng(0).standard_normal((20, 201))
+    with pytest.raises(InvalidInput, match="has 201 variables"):
+        building.build(replace(wide, variables=variables, values=values))
 
 
 def test_what_is_not_there_or_ambiguous_is_said(settings: Settings) -> None:
@@ -110,9 +154,9 @@ def test_the_newest_versions_stay(settings: Settings) -> None:
     kept = [building.build_and_keep(settings, autoscaled(seed=k), discovery=QUICK).version for k in range(3)]
     with transaction(settings) as connection:
         assert store.prune(connection, 2) == 1
-    assert datasets.prune(settings, keep=1) == 2  # a row and its file
+    assert datasets.prune(settings, newest=1) == 2  # a row and its file
     with transaction(settings) as connection:
-        assert [row[2] for row in store.listing(connection)] == [kept[2].digest, kept[1].digest]
+        assert [row.version for row in store.listing(connection)] == [kept[2].digest, kept[1].digest]
 
 
 def test_knowledge_that_is_required_is_in_the_graph_and_forbidden_edges_are_not() -> None:

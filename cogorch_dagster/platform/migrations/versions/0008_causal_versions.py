@@ -1,4 +1,4 @@
-"""The causal core: data sets, versions of the graph with their models, effects, insights; rows that never change."""
+"""The causal core: data sets, versions of the graph with their models, effects, insights; only heads ever change."""
 
 from alembic import op
 
@@ -33,6 +33,13 @@ CREATE TABLE causal_versions (
 );
 CREATE INDEX causal_versions_scope ON causal_versions (scope, created_at);
 CREATE INDEX causal_versions_dataset ON causal_versions (dataset);
+
+-- Which version of a scope answers now: the one that was found last, also where it had been found before.
+CREATE TABLE causal_heads (
+    scope text PRIMARY KEY,
+    version text NOT NULL REFERENCES causal_versions (digest) ON DELETE CASCADE,
+    found_at timestamptz NOT NULL
+);
 
 CREATE TABLE causal_effects (
     version text NOT NULL REFERENCES causal_versions (digest) ON DELETE CASCADE,
@@ -76,6 +83,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute(
-        "DROP TABLE causal_insights, causal_effects, causal_versions, causal_datasets; DROP FUNCTION refuse_causal_edit"
-    )
+    op.execute("DROP TABLE causal_insights, causal_effects, causal_heads, causal_versions, causal_datasets")
+    op.execute("DROP FUNCTION refuse_causal_edit")
