@@ -87,10 +87,8 @@ def discover(
     if not machine_code.is_there():
         say("The search is compiled when it is first used; that takes up to half a minute, once.")
     for each, of_it in zip(read, known_of(known, read), strict=True):
-        progress = causal_view.Progress(each.scope)
-        built = build_and_keep(settings, each, knowledge=of_it, discovery=how, seed=seed, progress=progress)
-        progress.done()
-        found.append(built)
+        with causal_view.Progress(each.scope) as progress:
+            found.append(build_and_keep(settings, each, knowledge=of_it, discovery=how, seed=seed, progress=progress))
     if plot is not None:
         _draw(found[0].version, plot)
     value = [causal_view.built_document(each) for each in found]

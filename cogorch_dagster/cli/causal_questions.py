@@ -112,9 +112,8 @@ def insights(
 
     settings = load_settings()
     found = version_of(settings, component, version)
-    progress = causal_view.Progress(found.scope, "effect")
-    estimate_effects(settings, found, progress=progress)
-    progress.done()
+    with causal_view.Progress(found.scope, "effect") as progress:
+        estimate_effects(settings, found, progress=progress)
     told = look(settings, found)[:most]
     value = {"version": found.digest, "insights": [{"digest": each.digest, **each.document()} for each in told]}
     out.result(value, lambda: causal_view.show_insights(found, told))

@@ -1,8 +1,9 @@
 """How causal graphs and answers look: as JSON, as tables, as sentences."""
 
+import signal
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
@@ -29,20 +30,34 @@ _ALIKE = 0.05
 
 
 class Progress:
-    """How much is done, on a terminal's stderr."""
+    """How much is done, on a terminal's stderr; between two steps an interrupt is obeyed.
+
+    An interrupt that arrives while numba looks at the types of arguments is lost there, so it is noted here as well.
+    """
 
     def __init__(self, scope: str, what: str = "resample") -> None:
-        self.scope, self.what, self.shown = scope, what, False
+        self.scope, self.what, self.shown, self.interrupted = scope, what, False, False
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+        if self.shown:
+            sys.stderr.write("\n")
 
     def __call__(self, done: int, of: int) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
         if sys.stderr.isatty() and (of <= _EVERY or done % _EVERY == 0 or done == of):
             sys.stderr.write(f"\r{self.scope}: {self.what} {done} of {of}")
             sys.stderr.flush()
             self.shown = True
 
-    def done(self) -> None:
-        if self.shown:
-            sys.stderr.write("\n")
+    def _interrupt(self, *_: object) -> None:
+        self.interrupted = True
+        raise KeyboardInterrupt
 
 
 def built_document(built: "Built") -> dict[str, Any]:

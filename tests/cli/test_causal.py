@@ -2,6 +2,12 @@
 
 import csv
 import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -9,11 +15,12 @@ import pytest
 from cogorch_dagster.causal.discovery.settings import DiscoverySettings
 from cogorch_dagster.causal.insights.parameters import document_of
 from cogorch_dagster.causal.versions import building
+from cogorch_dagster.causal.versions import store as causal_store
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies import store
 from cogorch_dagster.settings import Settings
 from tests.causal.samples import QUEUE_ON_LATENCY, REPLICAS_ON_QUEUE, START, autoscaled, routed
-from tests.cli.conftest import Run
+from tests.cli.conftest import COMMAND, Run
 
 KNOWN = """\
 tiers: [[load], ["context:replicas"], [queue_ms], [latency_ms], [reward]]
@@ -135,6 +142,44 @@ def test_questions_with_wrong_names_are_answered_with_the_right_ones(
     ):
         ran = cogorch("causal", *arguments)
         assert ran.code == 2 and message in ran.err, (arguments, ran)
+
+
+def _rest(terminal: int) -> bytes:
+    """What a terminal still has, empty where the other side is closed."""
+    try:
+        return os.read(terminal, 10_000) if select.select([terminal], [], [], 0.1)[0] else b""
+    except OSError:
+        return b""
+
+
+@pytest.mark.parametrize("after_s", [0.1, 0.6])
+def test_ctrl_c_within_compiled_code_is_130_and_keeps_nothing(
+    settings: Settings, files: tuple[Path, Path], after_s: float
+) -> None:
+    data, known = files
+    arguments = ("--data", str(data), "--knowledge", str(known), "--resamples", "100000")
+    # On a terminal progress is shown, by which one sees that the search has begun.
+    terminal, end = pty.openpty()
+    child = subprocess.Popen(
+        [*COMMAND, "causal", "discover", *arguments], cwd=data.parent, stdout=subprocess.PIPE, stderr=end, text=True
+    )
+    os.close(end)
+    try:
+        shown = b""
+        while b"resample" not in shown:
+            shown += os.read(terminal, 1000)
+        time.sleep(after_s)
+        child.send_signal(signal.SIGINT)
+        while child.poll() is None:
+            shown += _rest(terminal)
+        shown += _rest(terminal)
+    finally:
+        child.kill()
+        os.close(terminal)
+    assert child.returncode == 130, shown
+    assert child.stdout is not None and child.stdout.read() == "" and b"Traceback" not in shown
+    with transaction(settings) as connection:
+        assert causal_store.listing(connection) == []
 
 
 def test_a_component_without_enough_data_is_left_out(cogorch: Run, seeded: Settings) -> None:

@@ -83,9 +83,22 @@ def curved(rng: np.random.Generator, *, zero: bool = False, rows: int = 2000) ->
     return Query(dataset(**{n: x[:, k] for k, n in enumerate(names)}, t=t, y=y), graph, float(slope))
 
 
+def curved_continuous(rng: np.random.Generator, *, zero: bool = False, rows: int = 2000) -> Query:
+    """A continuous treatment whose confounders act in curves; its own effect is a straight line."""
+    x = rng.normal(size=(rows, 4))
+    curve = rng.uniform(0.6, 1.2) * np.sin(1.5 * x[:, 0]) + 0.4 * (x[:, 1] ** 2 - 1.0) + 0.3 * x[:, 2]
+    t = curve + rng.normal(size=rows)
+    slope = 0.0 if zero else rng.uniform(0.3, 1.5)
+    y = slope * t + 2.0 * np.sin(1.5 * x[:, 0]) + x[:, 1] ** 2 + x[:, 3] + rng.normal(size=rows)
+    names = ["x0", "x1", "x2", "x3"]
+    graph = Graph.from_edges([*names, "t", "y"], [*((n, "t") for n in names), *((n, "y") for n in names), ("t", "y")])
+    return Query(dataset(**{n: x[:, k] for k, n in enumerate(names)}, t=t, y=y), graph, float(slope))
+
+
 FAMILIES: dict[str, Callable[..., Query]] = {
     "linear back-door": linear_backdoor,
     "front-door": front_door,
     "instrument": instrument,
     "doubly robust, curved": curved,
+    "continuous, curved": curved_continuous,
 }

@@ -10,7 +10,7 @@ from cogorch_dagster.causal.effects.effect import effect, estimated
 from cogorch_dagster.causal.effects.query import Estimand, NotIdentified
 from cogorch_dagster.causal.graphs.graph import Graph
 from cogorch_dagster.errors import InvalidInput, Refused
-from tests.causal.effects.synthetic import curved, dataset, front_door, instrument, linear_backdoor
+from tests.causal.effects.synthetic import curved, curved_continuous, dataset, front_door, instrument, linear_backdoor
 
 
 def autoscaler(seed: int, rows: int = 1500) -> tuple[dict[str, np.ndarray], Graph]:
@@ -69,6 +69,15 @@ def test_curved_confounding_is_noticed_and_answered_doubly_robust() -> None:
     straight = next(each for each in found.cross_checks if each.method == "ols")
     assert abs(straight.value - query.truth) > 4 * straight.se
     assert "doubly robust" in found.choice
+
+
+def test_a_continuous_treatment_with_curved_confounding_is_answered_residual_on_residual() -> None:
+    query = curved_continuous(np.random.default_rng(0))
+    found = effect(query.data, query.graph, "t", "y", simulations=0)
+    assert (found.estimate.method, found.estimate.target) == ("doubly_robust", "slope")
+    assert abs(found.estimate.value - query.truth) < 3 * found.estimate.se < 0.12
+    straight = next(each for each in found.cross_checks if each.method == "ols")
+    assert abs(straight.value - query.truth) > 4 * straight.se
 
 
 def test_no_effect_shown_or_no_refuter_is_a_weak_claim() -> None:

@@ -10,10 +10,13 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-_KNOTS = (0.05, 0.275, 0.5, 0.725, 0.95)
-_MORE_KNOTS = (0.025, 0.1833, 0.3417, 0.5, 0.6583, 0.8167, 0.975)
-"""Quantiles of five knots, and of seven where there are rows for them (Harrell 2015, table 2.3)."""
-_ROWS_FOR_MORE = 500
+_KNOTS = ((0, 5, 0.05), (500, 7, 0.025), (1000, 9, 0.02), (2000, 11, 0.0125))
+"""From so many rows on, so many knots, evenly between this quantile and its counterpart; the first two are Harrell's
+(2015, table 2.3). More rows show finer curves, and what no curve can follow would be left as confounding."""
+_WAVES = 201
+_ROUGHNESS = 0.25
+"""Half the power of a penalty on slopes: a curve taken out of two columns should rather be rough than smooth."""
+_STRAIGHTEST = 1e-4
 _SPIKE = 0.1
 """A value that this share of rows takes is a state of its own (no earnings, no queue) and gets an indicator."""
 _REACH = 3.0
@@ -23,7 +26,7 @@ _MOST_PAIRS = 400
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Columns with mean 0 and standard deviation 1.
+    """Columns with mean 0 and standard deviation 1, of splines at most 1: the wavier, the less.
 
     Attributes:
         columns: (n, k): linear terms, then splines, then products.
@@ -42,7 +45,7 @@ def expand(covariates: Floats) -> Features:
     """The expansion of (n, p) covariates; constant ones vanish, beyond 400 pairs no products are formed."""
     varied = covariates[:, np.ptp(covariates, axis=0) > 0] if covariates.size else covariates[:, :0]
     linear = _standard(np.column_stack([varied, _spikes(varied)]) if varied.shape[1] else varied)
-    splines = _standard(_splines(varied))
+    splines = _splines(varied)
     p = linear.shape[1]
     first, second = np.triu_indices(p, 1)
     clipped = np.clip(linear, -_REACH, _REACH)
@@ -72,9 +75,10 @@ def _spikes(columns: Floats) -> Floats:
 
 def _splines(columns: Floats) -> Floats:
     """Nonlinear terms of restricted cubic splines, linear beyond the outer knots."""
+    count, outer = next((k, low) for rows, k, low in reversed(_KNOTS) if len(columns) >= rows)
     found = []
     for column in columns.T:
-        knots = np.unique(np.quantile(column, _MORE_KNOTS if len(column) >= _ROWS_FOR_MORE else _KNOTS))
+        knots = np.unique(np.quantile(column, np.linspace(outer, 1.0 - outer, count)))
         if len(knots) < 3:
             continue
         t = (column - knots[0]) / (knots[-1] - knots[0])
@@ -83,13 +87,31 @@ def _splines(columns: Floats) -> Floats:
         last, before = cubes[:, -1:], cubes[:, -2:-1]
         gap = k[-1] - k[-2]
         terms = cubes[:, :-2] - before * (k[-1] - k[:-2]) / gap + last * (k[-2] - k[:-2]) / gap
-        found.append(_orthogonal(column, terms))
+        curves = _orthogonal(column, terms)
+        if curves.shape[1]:
+            found.append(_by_waves(column, curves))
     return np.concatenate(found, axis=1) if found else columns[:, :0]
 
 
 def _orthogonal(column: Floats, terms: Floats) -> Floats:
-    """Each term without what the line and the terms before explain, so that a penalty bears on all curves alike."""
+    """Orthonormal terms without what the line explains."""
     scaled = (column - column.mean()) / column.std()
     triangle = np.linalg.qr(np.column_stack([np.ones(len(column)), scaled, terms]), mode="reduced")
     diagonal = np.abs(np.diag(triangle[1]))[2:]
-    return np.asarray(triangle[0][:, 2:][:, diagonal > 1e-8 * diagonal.max(initial=1e-300)])
+    # Against the terms themselves: those of two values are a line, and what is left of them is rounding.
+    return np.asarray(triangle[0][:, 2:][:, diagonal > 1e-8 * np.linalg.norm(terms, axis=0).max()])
+
+
+def _by_waves(column: Floats, terms: Floats) -> Floats:
+    """The terms turned into waves of rising frequency (Demmler and Reinsch 1975), the faster the smaller.
+
+    One ridge penalty on all of them is then a penalty on roughness, as that of a smoothing spline.
+    """
+    order = np.argsort(column, kind="stable")
+    grid = np.quantile(column, np.linspace(0.0, 1.0, _WAVES))
+    curves = np.column_stack([np.interp(grid, column[order], term[order]) for term in terms.T])
+    slopes = np.gradient(curves, axis=0)
+    roughness, turned = np.linalg.eigh(slopes.T @ slopes)
+    roughness = np.maximum(roughness, _STRAIGHTEST * roughness[-1])
+    waves = terms @ turned
+    return np.asarray(waves / waves.std(axis=0) * (roughness[0] / roughness) ** _ROUGHNESS)

@@ -5,7 +5,7 @@ rows, as Bach et al. (2024) find as good as choosing in every fold; every predic
 not see (cross-fitting, Chernozhukov et al. 2018).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ Integers = npt.NDArray[np.int64]
 _SCORED_ROWS = 800
 """So many rows, of a binary column of its rarer value, are predicted to weigh the trees; fewer would be chance."""
 _STRETCHES = 50
+_UNDERSMOOTHED = 3.0
+"""By so much the penalty of a mean is below that of best prediction: what shrinkage leaves of a confounder is bias of
+the effect, noise is not (Newey, Hsieh and Robins 2004). Propensities keep theirs, as their noise is divided by."""
 _LEAST_SHARE = 0.15
 _SIGNIFICANT = 2.0
 _TREES = {
@@ -78,7 +81,7 @@ def folds(
 
 
 def choose(features: Features, y: Floats, *, binary: bool, seed: int, blocks: Integers | None = None) -> Learner:
-    """Form, penalty and weight of the trees with the least error out of sample."""
+    """Form, penalty and weight of the trees with the least error out of sample; a mean's penalty is then lowered."""
     tune = tuned_logistic if binary else tuned_ridge
     forms = {"linear": features.linear, "splines": features.smooth, "products": features.columns.shape[1]}
     best = Learner(0, 1.0, 0.0, binary, "linear")
@@ -90,9 +93,11 @@ def choose(features: Features, y: Floats, *, binary: bool, seed: int, blocks: In
         # The simpler form keeps what is no better by a thousandth: its extrapolation is the safer.
         if error < 0.999 * least:
             best, least = Learner(columns, penalty, 0.0, binary, form), error
-    if len(y) < _FEWEST_FOR_TREES or not features.trees.shape[1]:
-        return best
-    return Learner(best.columns, best.penalty, _weight_of_trees(features, y, best, seed, blocks), binary, best.form)
+    weight = 0.0
+    if len(y) >= _FEWEST_FOR_TREES and features.trees.shape[1]:
+        weight = _weight_of_trees(features, y, best, seed, blocks)
+    penalty = best.penalty if binary else best.penalty / _UNDERSMOOTHED
+    return replace(best, penalty=penalty, trees=weight)
 
 
 def cross_fitted(features: Features, y: Floats, taught: Bools, fold: Integers, learner: Learner, seed: int) -> Floats:
