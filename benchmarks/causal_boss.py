@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from cogorch_dagster.causal.data.dataset import CausalDataset, Variable
-from cogorch_dagster.causal.data.preparation import Preparation, Prepared, prepared
+from cogorch_dagster.causal.data.preparation import Preparation, prepared
+from cogorch_dagster.causal.data.prepared import Prepared
 from cogorch_dagster.causal.discovery.bootstrap import edge_probabilities
 from cogorch_dagster.causal.discovery.boss import boss
 from cogorch_dagster.causal.discovery.causal_learn import marks_of

@@ -73,6 +73,7 @@ def discover(
     from cogorch_dagster.causal.graphs.knowledge import Knowledge
     from cogorch_dagster.causal.versions.building import build_and_keep, known_of
     from cogorch_dagster.cli import causal_view
+    from cogorch_dagster.errors import InvalidInput
 
     _check_plot(plot)
     width = None if bucket is None else span(bucket)
@@ -87,8 +88,18 @@ def discover(
     if not machine_code.is_there():
         say("The search is compiled when it is first used; that takes up to half a minute, once.")
     for each, of_it in zip(read, known_of(known, read), strict=True):
-        with causal_view.Progress(each.scope) as progress:
-            found.append(build_and_keep(settings, each, knowledge=of_it, discovery=how, seed=seed, progress=progress))
+        try:
+            with causal_view.Progress(each.scope) as progress:
+                built = build_and_keep(settings, each, knowledge=of_it, discovery=how, seed=seed, progress=progress)
+        except InvalidInput as error:
+            # Of several that nobody named, one with too little data holds up no other.
+            if component or len(read) == 1:
+                raise
+            say(f"left out: {error}")
+            continue
+        found.append(built)
+    if not found:
+        raise InvalidInput("no component has enough data; choose an earlier --since or narrower buckets")
     if plot is not None:
         _draw(found[0].version, plot)
     value = [causal_view.built_document(each) for each in found]

@@ -5,6 +5,10 @@ import numpy as np
 from cogorch_dagster.causal.data.dataset import CausalDataset, Floats, SetAside
 from cogorch_dagster.causal.data.missing import FEWEST_PAIRS, pairs_known
 
+# Of the largest value: less is rounding. In its unit: the square of less is none.
+_RESOLUTION = 1e-12
+_LEAST = 1e-100
+
 
 def constants(data: CausalDataset) -> list[SetAside]:
     """The variables without two different values."""
@@ -43,4 +47,4 @@ def rarely_together(data: CausalDataset) -> list[SetAside]:
 
 
 def _constant(held: Floats) -> bool:
-    return bool(np.ptp(held) <= 1e-12 * max(float(np.abs(held).max()), 1e-300))
+    return bool(np.ptp(held) <= max(_RESOLUTION * float(np.abs(held).max()), _LEAST))

@@ -20,6 +20,9 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+MOST = 1e100
+"""The largest value, of either sign."""
+
 Role = Literal["context", "policy", "state", "outcome"]
 Kind = Literal["continuous", "discrete"]
 
@@ -92,8 +95,8 @@ class CausalDataset:
         set_aside: columns that reading or preparation left out.
 
     Raises:
-        InvalidInput: no variables, a name twice, shapes that do not fit, infinite values, codes outside the levels,
-            a group in several pieces.
+        InvalidInput: no variables, a name twice, shapes that do not fit, infinite values or some beyond 1e100, codes
+            outside the levels, a group in several pieces.
     """
 
     scope: str
@@ -190,6 +193,12 @@ def _check_values(data: CausalDataset) -> None:
     if np.isinf(data.values).any():
         row, column = (int(k) for k in np.argwhere(np.isinf(data.values))[0])
         raise InvalidInput(f"row {row} of {data.variables[column].name!r} is infinite; leave it empty or correct it")
+    # Their squares are summed.
+    huge = np.abs(data.values) > MOST
+    if huge.any():
+        row, column = (int(k) for k in np.argwhere(huge)[0])
+        what = f"row {row} of {data.variables[column].name!r} is {data.values[row, column]:.3g}"
+        raise InvalidInput(f"{what}, beyond {MOST:g}; take another unit or leave it empty")
     for place, variable in enumerate(data.variables):
         if variable.kind == "discrete":
             codes = data.values[~np.isnan(data.values[:, place]), place]

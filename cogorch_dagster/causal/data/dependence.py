@@ -116,19 +116,21 @@ def _equation(held: _Columns, place: int, others: list[int]) -> _Equation | None
     size = dict(zip(theirs, np.abs(slopes).max(axis=1), strict=True))
     least = _ROUGH_SLOPE if held.rough else _SLOPE
     partners = [k for k in others if max(size[column] for column in held.owned[k]) > least]
-    rows = ~np.isnan(held.values[:, [*mine, *held.of(partners)]]).any(axis=1)
-    design = np.column_stack([np.ones(int(rows.sum())), held.values[rows][:, held.of(partners)]])
-    if not partners or len(design) < design.shape[1] + _SPARE_ROWS:
+    used = held.values[:, [*mine, *held.of(partners)]]
+    used = used[~np.isnan(used).any(axis=1)]
+    if not partners or len(used) < used.shape[1] + 1 + _SPARE_ROWS:
         return None
-    target = held.values[rows][:, mine]
-    variance = target.var(axis=0)
-    fitted, *_ = np.linalg.lstsq(design, target, rcond=None)
-    left = ((target - design @ fitted) ** 2).mean(axis=0)
-    if (variance == 0).any() or (left > TOLERANCE * variance).any():
+    # In standard units: a constant beside a column far from 0, such as bytes, would pass for the same column.
+    mean, scale = used.mean(axis=0), used.std(axis=0)
+    if (scale == 0).any():
         return None
-    return _Equation(
-        partners, np.asarray(fitted[1:, 0], dtype=np.float64), float(fitted[0, 0]), float(np.sqrt(variance[0]))
-    )
+    unit = (used - mean) / scale
+    fitted, *_ = np.linalg.lstsq(unit[:, len(mine) :], unit[:, : len(mine)], rcond=None)
+    left = ((unit[:, : len(mine)] - unit[:, len(mine) :] @ fitted) ** 2).mean(axis=0)
+    if (left > TOLERANCE).any():
+        return None
+    slopes = np.asarray(fitted[:, 0] * scale[0] / scale[len(mine) :])
+    return _Equation(partners, slopes, float(mean[0] - slopes @ mean[len(mine) :]), float(scale[0]))
 
 
 def _said(held: _Columns, place: int, found: _Equation) -> str:

@@ -20,6 +20,7 @@ class IndependentRows:
     Attributes:
         values: (m, q); innovations when `lags` is positive and nothing is missing.
         history: (m, q lags) to condition on when something is missing, else (m, 0).
+        rows: (m,) which of the rows are left.
         groups: (m,).
         lags: of the autoregression that is taken out.
         worth: the share of independent rows that the rows are worth.
@@ -28,6 +29,7 @@ class IndependentRows:
 
     values: Floats
     history: Floats
+    rows: Integers
     groups: Integers
     lags: int
     worth: float
@@ -48,19 +50,22 @@ def independent_rows(values: Floats, groups: Integers, how: Handling, *, lagged:
         return _as_they_are(values, groups, worth)
     lags = 0 if lagged else autocorrelation.order(values, groups)
     if lags == 0:
-        why = "columns of earlier rows are among the variables" if lagged else "the groups of rows are too short"
+        why = "columns of earlier rows are among the variables" if lagged else "too few rows follow others"
         return _as_they_are(values, groups, worth, f"rows depend on those before; not prewhitened, as {why}")
     past = autocorrelation.history(values, groups, lags)
+    if how == "auto" and len(past.rows) - lags * values.shape[1] < worth * len(values):
+        # Many short groups: the rows without enough rows before them are more than the dependence takes away.
+        return _as_they_are(values, groups, worth)
     left = groups[past.rows]
     note = f"each row is what the {'one' if lags == 1 else lags} before it leaves unexplained"
     if np.isnan(values).any():
-        return IndependentRows(values[past.rows], past.values, left, lags, 1.0, (note,))
+        return IndependentRows(values[past.rows], past.values, past.rows, left, lags, 1.0, (note,))
     found = autocorrelation.innovations(values, past)
-    return IndependentRows(found, np.empty((len(found), 0)), left, lags, _worth(found, left), (note,))
+    return IndependentRows(found, np.empty((len(found), 0)), past.rows, left, lags, _worth(found, left), (note,))
 
 
 def _as_they_are(values: Floats, groups: Integers, worth: float, *notes: str) -> IndependentRows:
-    return IndependentRows(values, np.empty((len(values), 0)), groups, 0, worth, notes)
+    return IndependentRows(values, np.empty((len(values), 0)), np.arange(len(values)), groups, 0, worth, notes)
 
 
 def _worth(values: Floats, groups: Integers) -> float:

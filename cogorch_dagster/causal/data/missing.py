@@ -38,11 +38,24 @@ class Moments:
 
 
 @dataclass(frozen=True, eq=False)
-class _Batch:
-    """Rows that miss equally many values."""
+class Batch:
+    """Rows that miss equally many values.
 
-    rows: Integers  # (r,)
-    columns: Integers  # (r, m), those that are missing
+    Attributes:
+        rows: (r,).
+        columns: (r, m), those that are missing.
+    """
+
+    rows: Integers
+    columns: Integers
+
+    def of(self, rows: Bools) -> "Batch":
+        """Some of the rows, by a mask (r,)."""
+        return Batch(self.rows[rows], self.columns[rows])
+
+    def places(self, q: int) -> Integers:
+        """(r m m) where each pair of missing columns stands in a (q, q) matrix."""
+        return np.asarray(self.columns[:, :, None] * q + self.columns[:, None, :]).ravel()
 
 
 def em_moments(values: Floats, start: Moments | None = None, weights: Floats | None = None) -> Moments:
@@ -72,12 +85,12 @@ def em_moments(values: Floats, start: Moments | None = None, weights: Floats | N
         mean, covariance, iterations = np.zeros(len(scale)), (z * w[:, None]).T @ z / w.sum(), 0
     else:
         first = None if start is None else ((start.mean - centre) / scale, start.covariance / np.outer(scale, scale))
-        mean, covariance, iterations = _iterate(z, w, _batches(known & (w > 0)[:, None], w > 0), first)
+        mean, covariance, iterations = _iterate(z, w, [each.of(w[each.rows] > 0) for each in batches(known)], first)
     return Moments(centre + scale * mean, covariance * np.outer(scale, scale), iterations)
 
 
 def _iterate(
-    z: Floats, w: Floats, batches: list[_Batch], start: tuple[Floats, Floats] | None
+    z: Floats, w: Floats, held: list[Batch], start: tuple[Floats, Floats] | None
 ) -> tuple[Floats, Floats, int]:
     """EM from the identity or from `start` until a step moves no entry by more than 1e-5 standard deviations.
 
@@ -88,10 +101,10 @@ def _iterate(
     mean, covariance = start if start is not None else (np.zeros(q), np.eye(q))
     last = np.inf
     for iteration in range(1, _MOST_ITERATIONS // 2 + 1):
-        one = _step(z, w, batches, mean, covariance)
+        one = _step(z, w, held, mean, covariance)
         if _length(one[0] - mean, one[1] - covariance) < _TOLERANCE:
             return *one, 2 * iteration - 1
-        two = _step(z, w, batches, *one)
+        two = _step(z, w, held, *one)
         first = (one[0] - mean, one[1] - covariance)
         second = (two[0] - one[0] - first[0], two[1] - one[1] - first[1])
         length = _norm(*first)
@@ -116,38 +129,51 @@ def _positive(covariance: Floats) -> bool:
     return bool(np.linalg.eigvalsh(covariance)[0] > _RIDGE)
 
 
-def _step(z: Floats, w: Floats, batches: list[_Batch], mean: Floats, covariance: Floats) -> tuple[Floats, Floats]:
+def _step(z: Floats, w: Floats, held: list[Batch], mean: Floats, covariance: Floats) -> tuple[Floats, Floats]:
     """Expected sums given the observed values, and from them the next estimates."""
-    q = len(mean)
-    precision = np.linalg.inv(covariance + _RIDGE * np.eye(q))
+    return maximised(*expected(z, held, mean, covariance), held, w)
+
+
+def expected(z: Floats, held: list[Batch], mean: Floats, covariance: Floats) -> tuple[Floats, list[Floats]]:
+    """The rows with the conditional means of what is missing, and (r, m, m) conditional covariances of each batch."""
+    precision = np.linalg.inv(covariance + _RIDGE * np.eye(len(mean)))
     completed = z.copy()
-    spread = np.zeros(q * q)
-    for batch in batches:
-        rows, columns = batch.rows[:, None], batch.columns
+    inverses = []
+    for batch in held:
+        columns = batch.columns
         residual = z[batch.rows] - mean
         np.put_along_axis(residual, columns, 0.0, axis=1)
         pull = np.take_along_axis(residual @ precision, columns, axis=1)
         inverse = np.linalg.inv(precision[columns[:, :, None], columns[:, None, :]])
-        completed[rows, columns] = mean[columns] - np.einsum("rij,rj->ri", inverse, pull)
-        place = columns[:, :, None] * q + columns[:, None, :]
-        spread += np.bincount(place.ravel(), (inverse * w[batch.rows, None, None]).ravel(), minlength=q * q)
+        completed[batch.rows[:, None], columns] = mean[columns] - (inverse @ pull[:, :, None])[:, :, 0]
+        inverses.append(inverse)
+    return completed, inverses
+
+
+def maximised(completed: Floats, inverses: list[Floats], held: list[Batch], w: Floats) -> tuple[Floats, Floats]:
+    """The mean and covariance of rows and conditional covariances that are `expected`, by how often each row counts."""
+    q = completed.shape[1]
+    spread = np.zeros(q * q)
+    for batch, inverse in zip(held, inverses, strict=True):
+        weighed = inverse * w[batch.rows, None, None]
+        spread += np.bincount(batch.places(q), weighed.ravel(), minlength=q * q)
     total = w.sum()
-    new_mean = w @ completed / total
-    centred = completed - new_mean
-    new = ((centred * w[:, None]).T @ centred + spread.reshape(q, q)) / total
-    return new_mean, (new + new.T) / 2
+    mean = w @ completed / total
+    centred = completed - mean
+    covariance = ((centred * w[:, None]).T @ centred + spread.reshape(q, q)) / total
+    return mean, (covariance + covariance.T) / 2
 
 
-def _batches(known: Bools, used: Bools) -> list[_Batch]:
+def batches(known: Bools) -> list[Batch]:
     """The incomplete rows by the number of values that they miss, in batches of bounded memory."""
-    missing = ~known & used[:, None]
+    missing = ~known
     count = missing.sum(axis=1)
     found = []
     for m in np.unique(count[count > 0]):
         rows = np.flatnonzero(count == m)
         columns = np.nonzero(missing[rows])[1].reshape(len(rows), m)
         size = max(1, _BATCH // int(m * m))
-        found += [_Batch(rows[k : k + size], columns[k : k + size]) for k in range(0, len(rows), size)]
+        found += [Batch(rows[k : k + size], columns[k : k + size]) for k in range(0, len(rows), size)]
     return found
 
 

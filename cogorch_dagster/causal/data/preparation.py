@@ -6,18 +6,18 @@ rows before (`autocorrelation`), and the covariance comes from EM where values a
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import get_args
 
 import numpy as np
 
-from cogorch_dagster.causal.data import autocorrelation, constants, dependence, missing, normal_scores
+from cogorch_dagster.causal.data import constants, dependence, missing, normal_scores
 from cogorch_dagster.causal.data.autocorrelation import Handling
 from cogorch_dagster.causal.data.dataset import Bools, CausalDataset, Floats, Integers, SetAside
 from cogorch_dagster.causal.data.independent_rows import IndependentRows, independent_rows
 from cogorch_dagster.causal.data.indicators import Embedded, embedded
 from cogorch_dagster.causal.data.lags import is_lagged
-from cogorch_dagster.causal.data.sufficient import SufficientStatistics, correlation_of
+from cogorch_dagster.causal.data.prepared import Prepared
+from cogorch_dagster.causal.data.sufficient import SufficientStatistics
 from cogorch_dagster.errors import InvalidInput
 
 FEWEST_ROWS = 10
@@ -32,7 +32,8 @@ class Preparation:
     Attributes:
         scores: rank-normal scores for columns that need them, for all, or for none. LiNGAM needs `never`.
         autocorrelation: `prewhiten`: innovations instead of rows; `effective`: fewer rows are counted; `none`: the rows
-            are independent; `auto`: prewhiten when the rows are worth less than 80 % of independent ones.
+            are independent; `auto`: prewhiten when the rows are worth less than 80 % of independent ones and less than
+            the innovations.
         prefer: variables that stay when they depend linearly on others.
 
     Raises:
@@ -50,68 +51,6 @@ class Preparation:
         ):
             if value not in get_args(known):
                 raise InvalidInput(f"{what} {value!r} must be one of {', '.join(get_args(known))}")
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """Rows that a bootstrap may draw from.
-
-    Attributes:
-        variables: names of the p variables that are left.
-        owner: (q,) the variable of each column.
-        values: (m, q) columns of mean 0 and variance 1, NaN where missing; innovations when `lags` is positive and
-            nothing is missing.
-        history: (m, q lags) what to condition on, when values are missing too; else (m, 0).
-        groups: (m,) rows of one group follow each other in time.
-        rows: of the data set.
-        effective_rows: what tests and scores take for n.
-        lags: of the autoregression that was taken out, 0 for none.
-        block: how many rows that follow each other a bootstrap draws at once, 1 for single rows.
-        set_aside: with reasons.
-        notes: what was done, in sentences.
-    """
-
-    variables: tuple[str, ...]
-    owner: Integers
-    values: Floats
-    history: Floats
-    groups: Integers
-    rows: int
-    effective_rows: float
-    lags: int
-    block: int
-    set_aside: tuple[SetAside, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is missing, so that correlations are plain sums over rows."""
-        return self.history.shape[1] == 0 and not bool(np.isnan(self.values).any())
-
-    @cached_property
-    def _moments(self) -> missing.Moments:
-        return missing.em_moments(np.concatenate([self.values, self.history], axis=1))
-
-    def correlation(self, weights: Floats | None = None) -> Floats:
-        """(q, q), positive definite.
-
-        Args:
-            weights: (m,) how often each row was drawn; all once by default. A column that does not vary among the
-                rows drawn is taken to be uncorrelated.
-        """
-        found = self._moments
-        if weights is not None:
-            joined = np.concatenate([self.values, self.history], axis=1)
-            found = missing.em_moments(joined, start=found, weights=weights)
-        return correlation_of(autocorrelation.conditional_covariance(found.covariance, len(self.owner)))
-
-    def statistics(self, weights: Floats | None = None) -> SufficientStatistics:
-        """What discovery takes, of all rows or of those drawn (see `correlation`)."""
-        return self.statistics_of(self.correlation(weights))
-
-    def statistics_of(self, correlation: Floats) -> SufficientStatistics:
-        """What discovery takes when the correlations are known, (q, q) positive definite."""
-        return SufficientStatistics(self.variables, self.owner, correlation, self.rows, self.effective_rows)
 
 
 def sufficient(data: CausalDataset, settings: Preparation | None = None) -> SufficientStatistics:
@@ -140,7 +79,9 @@ def prepared(data: CausalDataset, settings: Preparation | None = None) -> Prepar
     lagged = any(is_lagged(name) for name in names)
     found = independent_rows(columns.values, data.groups, settings.autocorrelation, lagged=lagged)
     notes += found.notes
-    return _finished(found, names, columns.owner, data, aside, notes)
+    names, owner, keep, still = _varying(found, names, columns)
+    _check_enough(data, names, [*aside, *still])
+    return _finished(found, names, owner, keep, data, [*aside, *still], notes)
 
 
 def _with_a_say(data: CausalDataset, settings: Preparation) -> tuple[CausalDataset, list[SetAside]]:
@@ -192,32 +133,51 @@ def _scored(data: CausalDataset, settings: Preparation) -> tuple[Embedded, list[
     return Embedded(values, owner, columns.continuous[kept], labels), aside, scored
 
 
+def _varying(
+    found: IndependentRows, names: tuple[str, ...], columns: Embedded
+) -> tuple[tuple[str, ...], Integers, Bools, list[SetAside]]:
+    """The variables of the columns that vary in the rows that are left, their owners, which these are, and the rest."""
+    keep = _variance(found.values) >= _DETERMINED
+    moves = _variance(columns.values[found.rows]) >= _DETERMINED
+    owner = columns.owner
+    still = []
+    for place, name in enumerate(names):
+        if not keep[owner == place].any():
+            follows = moves[owner == place].any()
+            reason = "follows from the rows before it" if follows else "does not vary in the rows that follow others"
+            still.append(SetAside(name, reason))
+    gone = {each.name for each in still}
+    left = tuple(name for name in names if name not in gone)
+    return left, np.unique(owner[keep], return_inverse=True)[1].astype(np.int64), keep, still
+
+
+def _variance(values: Floats) -> Floats:
+    """(q,) of each column; 0 where it has no value."""
+    known = ~np.isnan(values)
+    count = np.maximum(known.sum(axis=0), 1)
+    centred = values - np.where(known, values, 0.0).sum(axis=0) / count
+    return np.asarray(np.where(known, centred**2, 0.0).sum(axis=0) / count)
+
+
 def _finished(
     found: IndependentRows,
     names: tuple[str, ...],
     owner: Integers,
+    keep: Bools,
     data: CausalDataset,
     aside: list[SetAside],
     notes: list[str],
 ) -> Prepared:
-    values = found.values
-    spread = np.nanstd(values, axis=0)
-    keep = np.ones(len(owner), dtype=bool)
-    determined = [names[place] for place in sorted(set(owner[spread**2 < _DETERMINED].tolist()))]
-    if determined:
-        aside = [*aside, *(SetAside(name, "follows from the rows before it") for name in determined)]
-        keep = ~np.isin(owner, [names.index(name) for name in determined])
-        values, owner, spread = values[:, keep], owner[keep], spread[keep]
-        owner = np.unique(owner, return_inverse=True)[1].astype(np.int64)
-        names = tuple(name for name in names if name not in determined)
-    _check_enough(data, names, aside)
-    values = (values - np.nanmean(values, axis=0)) / spread
+    values = found.values[:, keep]
+    values = (values - np.nanmean(values, axis=0)) / np.nanstd(values, axis=0)
     informed = missing.information(_known(values, found.history[:, np.tile(keep, found.history.shape[1] // len(keep))]))
     effective = len(values) * informed * found.worth - found.lags * len(owner)
     if effective < 2:
         raise InvalidInput(f"the {data.rows} rows of {data.scope!r} count as {effective:.1f}; take a longer period")
     if informed < 1:
-        notes.append(f"{np.isnan(values).mean():.1%} of the values are missing; moments by EM")
+        missed = float(np.isnan(values).mean())
+        share = f"{missed:.1%}" if missed >= 0.001 else "less than 0.1%"
+        notes.append(f"{share} of the values are missing; moments by EM")
     if effective < data.rows - 0.5:
         notes.append(f"{data.rows} rows count as {effective:.0f}")
     block = 1 if found.worth > 0.95 else int(min(np.ceil(3.0 / found.worth), max(1, len(values) // 10)))
@@ -229,6 +189,7 @@ def _finished(
         groups=found.groups,
         rows=data.rows,
         effective_rows=float(effective),
+        worth=float(effective / (len(values) * informed)),
         lags=found.lags,
         block=block,
         set_aside=tuple(dict.fromkeys((*data.set_aside, *aside))),

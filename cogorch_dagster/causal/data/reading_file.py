@@ -12,13 +12,14 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from cogorch_dagster.causal.data.cells import MOST_LEVELS, Parsed, parsed, text_of
-from cogorch_dagster.causal.data.dataset import CausalDataset, Integers, SetAside, Variable
+from cogorch_dagster.causal.data.dataset import CausalDataset, Floats, Integers, SetAside, Variable
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.observations.sources.files import Unreadable, open_rows
 
 MOST_ROWS = 1_000_000
 MOST_COLUMNS = 1_000
 MOST_CELLS = 20_000_000
+_LATEST = 1e18
 
 
 def read_file(
@@ -70,7 +71,7 @@ def read_file(
     if not variables:
         raise InvalidInput(f"{path} has no column that can be used: {'; '.join(f'{a.name} {a.reason}' for a in aside)}")
     at = dict(zip(names, columns, strict=True))
-    times = np.arange(len(lines)) if time is None else _times(path, time, at[time], lines)
+    times = np.arange(len(lines), dtype=np.float64) if time is None else _times(path, time, at[time], lines)
     series = _series(len(lines), None if group is None else at[group], ordered or time is not None)
     rows = np.lexsort((times, series))
     data = CausalDataset(
@@ -78,7 +79,7 @@ def read_file(
         variables=tuple(variables),
         values=np.stack([each.values for each in held], axis=1)[rows],
         groups=series[rows],
-        times=times[rows],
+        times=np.round(times[rows]).astype(np.int64),
         set_aside=tuple(aside),
     )
     return replace(data, inputs=data.digest)
@@ -118,22 +119,25 @@ def _check_size(path: str, rows: int, columns: int) -> None:
             raise InvalidInput(f"{path} has more than {most:,} {what}; draw a sample or leave columns out")
 
 
-def _times(path: str, name: str, texts: list[str], lines: list[int]) -> Integers:
+def _times(path: str, name: str, texts: list[str], lines: list[int]) -> Floats:
+    """(rows,) seconds, or the numbers that are there, with their fractions, which tell the order."""
     found = []
     for text, line in zip(texts, lines, strict=True):
         try:
-            found.append(round(float(text)))
-            continue
-        except (ValueError, OverflowError):
+            number = float(text)
+            if abs(number) < _LATEST:
+                found.append(number)
+                continue
+        except ValueError:
             pass
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
-            said = f"{text!r} is neither a number nor an ISO 8601 time" if text else "is empty"
+            said = f"{text!r} is neither a number below {_LATEST:g} nor an ISO 8601 time" if text else "is empty"
             raise InvalidInput(f"{path}: line {line}, column {name!r}: {said}") from None
         # A time without an offset is taken as UTC; only the order matters.
-        found.append(round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()))
-    return np.array(found, dtype=np.int64)
+        found.append((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    return np.array(found, dtype=np.float64)
 
 
 def _series(rows: int, texts: list[str] | None, in_time: bool) -> Integers:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from cogorch_dagster.causal.data.dataset import Floats, Integers
-from cogorch_dagster.causal.data.preparation import Prepared
+from cogorch_dagster.causal.data.prepared import Prepared
+from cogorch_dagster.causal.data.resampling import drawn
 from cogorch_dagster.causal.discovery.boss import PENALTY, boss, constraints_of
 from cogorch_dagster.causal.discovery.score import DiscreteCounts, terms_of
 from cogorch_dagster.causal.graphs.equivalence import cpdag
@@ -156,24 +157,8 @@ def _smoothed(
     forward = np.where(required, 1.0, forward)
     either = allowed & allowed.T
     open_ = np.where(either | (undirected > 0), (undirected + _PRIOR) / (resamples + 4 * _PRIOR), 0.0)
-    open_ = np.where(required | required.T | ~(allowed | allowed.T), 0.0, open_)
+    open_ = np.where(required | required.T, 0.0, open_)
     return EdgeProbabilities(names, forward, open_, resamples)
-
-
-def drawn(groups: Integers, block: int, rng: np.random.Generator) -> Floats:
-    """(m,) how often each row is drawn, in blocks of rows that follow each other in one group; m in all or a few more.
-
-    Blocks wrap around within their group, so that each row is as likely as any other (Politis and Romano 1992).
-    """
-    rows = len(groups)
-    if block <= 1:
-        return np.bincount(rng.integers(0, rows, rows), minlength=rows).astype(np.float64)
-    begins = np.append(np.flatnonzero(np.diff(groups, prepend=groups[:1] - 1)), rows)
-    starts = rng.integers(0, rows, -(-rows // block))
-    group = np.searchsorted(begins, starts, side="right") - 1
-    first, size = begins[group], begins[group + 1] - begins[group]
-    places = first[:, None] + ((starts - first)[:, None] + np.arange(block)) % size[:, None]
-    return np.bincount(places.reshape(-1), minlength=rows).astype(np.float64)
 
 
 def order_search(prepared: Prepared, knowledge: Knowledge, penalty: float, seed: int) -> Search:

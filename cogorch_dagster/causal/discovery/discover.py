@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cogorch_dagster.causal.data.dataset import CausalDataset, Floats, SetAside
-from cogorch_dagster.causal.data.preparation import Prepared, prepared
+from cogorch_dagster.causal.data.preparation import prepared
+from cogorch_dagster.causal.data.prepared import Prepared
 from cogorch_dagster.causal.data.sufficient import SufficientStatistics
 from cogorch_dagster.causal.discovery.bootstrap import (
     EdgeProbabilities,
@@ -32,6 +33,9 @@ from cogorch_dagster.errors import InvalidInput
 
 _COMPLETE = 0.5
 """Counts need complete rows; with fewer than this share of them, discrete data are embedded and go through EM."""
+
+_ROWS_A_COLUMN = 3
+"""Guided FCI fits whole graphs: with fewer independent rows many resamples are singular, and every graph fits them."""
 
 _HIDDEN = ("hidden common causes were looked for",)
 
@@ -152,8 +156,7 @@ class _Task:
         data = self.data.only(self.ready.variables)
         data = data.where(np.asarray(~np.isnan(data.values).any(axis=1)))
         counts, row = numbered_counts(data)
-        worth = min(1.0, self.ready.effective_rows / len(self.ready.values))
-        weighed = replace(counts, weights=counts.weights * worth)
+        weighed = replace(counts, weights=counts.weights * self.ready.worth)
         sample, known = self.settings.equivalent_sample, self.knowledge
         best = boss(weighed, knowledge=known, sample=sample, restarts=self.settings.restarts, seed=self.seed)
         if algorithm == "boss":
@@ -196,9 +199,9 @@ class _Task:
     def _by_tests(self, algorithm: str) -> Callable[[SufficientStatistics], Graph]:
         alpha, known = self.settings.alpha, self.knowledge
         if algorithm == "pc":
-            from cogorch_dagster.causal.discovery.pc import pc
+            from cogorch_dagster.causal.discovery.pc import pc, with_member
 
-            return lambda statistics: pc(statistics, alpha=alpha, knowledge=known)
+            return lambda statistics: with_member(pc(statistics, alpha=alpha, knowledge=known), known)
         from cogorch_dagster.causal.discovery.fci import fci
 
         return lambda statistics: fci(statistics, alpha=alpha, knowledge=known)
@@ -207,6 +210,12 @@ class _Task:
         """Begins with all edges that the BIC itself keeps: the guided search only takes edges out."""
         from cogorch_dagster.causal.discovery.guided_fci import PENALTY, guided_fci
 
+        fewest = _ROWS_A_COLUMN * len(statistics.owner)
+        if statistics.effective_rows < fewest:
+            raise InvalidInput(
+                f"the rows of {self.data.scope!r} count as {statistics.effective_rows:.0f}, and guided FCI of "
+                f"{len(statistics.owner)} columns needs {fewest}; take a longer period, or the algorithm fci"
+            )
         known = self.knowledge
         start = boss(statistics, knowledge=known, penalty=PENALTY, restarts=self.settings.restarts, seed=self.seed)
         graph = guided_fci(statistics, start.graph, knowledge=known)
@@ -249,7 +258,7 @@ class _Task:
             knowledge=self.knowledge,
             owner=rows.owner,
             continuous=np.array([kind == "continuous" for kind in kinds], dtype=bool),
-            worth=min(1.0, rows.effective_rows / len(rows.values)),
+            worth=rows.worth,
             alpha=self.settings.lingam_alpha,
         )
 

@@ -214,11 +214,13 @@ def _depends(cause: Floats, effect: Floats, degree: int, rows: float, level: flo
     x, e = np.tanh(cause), np.tanh(rest)
     pairs = ((x * x, e), (x, e), (np.abs(x), np.abs(e)), (x, e * e), (x * x, e * e))
     bound = NormalDist().inv_cdf(1.0 - level / (2.0 * len(pairs))) / np.sqrt(rows)
-    return any(abs(np.corrcoef(a, b)[0, 1]) > bound for a, b in pairs)
+    return any(abs(float(np.mean(_standard(a) * _standard(b)))) > bound for a, b in pairs)
 
 
 def _residual(y: Floats, x: Floats) -> Floats:
-    return y - float(x @ y) / float(x @ x) * x
+    # A resample may hold a column, or what others leave of it, that does not vary.
+    size = float(x @ x)
+    return y - float(x @ y) / size * x if size > 0 else y
 
 
 def _standard(x: Floats) -> Floats:

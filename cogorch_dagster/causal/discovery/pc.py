@@ -16,10 +16,10 @@ from cogorch_dagster.causal.discovery.constraint_skeleton import (
     with_common_neighbour,
 )
 from cogorch_dagster.causal.discovery.independence import surprise
-from cogorch_dagster.causal.graphs.equivalence import marks_of, meek
+from cogorch_dagster.causal.graphs.equivalence import consistent_extension, cpdag, marks_of, meek
 from cogorch_dagster.causal.graphs.graph import Booleans, Graph, Mark, Marks
 from cogorch_dagster.causal.graphs.knowledge import Knowledge
-from cogorch_dagster.causal.graphs.separation import ancestors, is_acyclic
+from cogorch_dagster.causal.graphs.separation import ancestors, is_acyclic, topological_order
 
 Triple = tuple[int, int, int]
 
@@ -40,7 +40,8 @@ def pc(
     neighbours of either variable that knowledge lets be its causes. An unshielded triple is a collider unless two
     thirds of the sets that separate its ends have its middle in them. Colliders are taken in the order of that share,
     then of the p-value at which the ends separate; one that contradicts those before, or knowledge, or closes a cycle
-    is passed over. Meek's rules do the rest. With contradictory tests the class may have no member.
+    is passed over. Meek's rules do the rest. With contradictory tests the class may have no member
+    (see `with_member`).
 
     Args:
         alpha: significance level, above 0 and below 1; an edge stays when all p-values are at most this.
@@ -60,6 +61,22 @@ def pc(
     found = canvassed(statistics, found, with_common_neighbour(found.adjacent), limit, alpha)
     known = found.adjacent & (required | (forbidden.T & ~forbidden))
     return Graph(names, _oriented(found, known, _ranked(statistics, found), required, forbidden), "cpdag")
+
+
+def with_member(graph: Graph, knowledge: Knowledge) -> Graph:
+    """The graph itself if its class has a member; else the class of a DAG with its skeleton and directed edges.
+
+    What tests that contradict one another leave undirected then follows the order of what they direct.
+
+    Args:
+        graph: as `pc` found it with this knowledge.
+    """
+    if consistent_extension(graph.marks) is not None:
+        return graph
+    rank = np.argsort(topological_order(graph.directed))
+    directed = graph.skeleton & (rank[:, None] < rank[None, :])
+    required, forbidden = knowledge.required_matrix(graph.names), knowledge.forbidden_matrix(graph.names)
+    return Graph(graph.names, cpdag(directed, required, forbidden), "cpdag")
 
 
 def _ranked(statistics: SufficientStatistics, found: Skeleton) -> list[Triple]:

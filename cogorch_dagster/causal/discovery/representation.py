@@ -12,7 +12,8 @@ from statistics import NormalDist
 import numpy as np
 
 from cogorch_dagster.causal.data.dataset import Bools, CausalDataset, Floats, Integers
-from cogorch_dagster.causal.data.preparation import Preparation, Prepared, prepared
+from cogorch_dagster.causal.data.preparation import Preparation, prepared
+from cogorch_dagster.causal.data.prepared import Prepared
 from cogorch_dagster.causal.discovery.boss import BossResult, boss
 from cogorch_dagster.causal.graphs.graph import Booleans, Graph
 from cogorch_dagster.causal.graphs.knowledge import Knowledge
@@ -88,9 +89,7 @@ def curved(ready: Prepared, directed: Booleans, continuous: Bools) -> bool:
     if not edges or len(values) < _ROWS_A_COLUMN * len(ready.owner):
         return False
     tests = 2 * sum(int((ready.owner == j).sum()) for _, j in edges)
-    bound = NormalDist().inv_cdf(1.0 - _CURVED / (2.0 * tests)) / np.sqrt(
-        min(1.0, ready.effective_rows / len(ready.values))
-    )
+    bound = NormalDist().inv_cdf(1.0 - _CURVED / (2.0 * tests)) / np.sqrt(ready.worth)
     for i, j in edges:
         cause = np.clip(values[:, ready.owner == i][:, 0], -_FURTHEST, _FURTHEST)
         inputs = np.column_stack([np.ones(len(values)), values[:, directed[ready.owner, j]]])

@@ -15,8 +15,10 @@ from cogorch_dagster.causal.effects.judgement import judged_effect, no_effect
 from cogorch_dagster.causal.effects.query import Estimand, IdentifiedRange, NotIdentified
 from cogorch_dagster.causal.graphs.graph import Graph
 from cogorch_dagster.errors import InvalidInput, Refused
+from cogorch_dagster.platform.threads import on_one_thread
 
 
+@on_one_thread("scipy.linalg")
 def effect(
     data: CausalDataset,
     graph: Graph,

@@ -88,14 +88,6 @@ class Bank:
             effect[causes] += coefficients * effect[j]
         return effect
 
-    def total_effects(self) -> Floats:
-        """(q, q, d) the total effect of the first column on the second: the inverse of I - B in each draw."""
-        effect = np.zeros((len(self.order), len(self.order), self.count))
-        effect[np.arange(len(self.order)), np.arange(len(self.order))] = 1.0
-        for j, causes, coefficients in self._spans:
-            effect[:, j] += np.einsum("kd,qkd->qd", coefficients, effect[:, causes])
-        return effect
-
     @cached_property
     def depth(self) -> int:
         """Columns on the longest directed path."""

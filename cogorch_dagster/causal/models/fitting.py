@@ -7,14 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cogorch_dagster.causal.data.dataset import CausalDataset
-from cogorch_dagster.causal.data.missing import em_moments
+from cogorch_dagster.causal.data.drawn_moments import DrawnMoments
+from cogorch_dagster.causal.data.missing import Moments, em_moments
+from cogorch_dagster.causal.data.resampling import block_length, bootstrap_counts
 from cogorch_dagster.causal.graphs.graph import Booleans, Graph
 from cogorch_dagster.causal.graphs.separation import topological_order
 from cogorch_dagster.causal.models import regression
 from cogorch_dagster.causal.models.bank import Bank
 from cogorch_dagster.causal.models.columns import Columns
 from cogorch_dagster.causal.models.members import members
-from cogorch_dagster.causal.models.resampling import block_length, bootstrap_counts
 from cogorch_dagster.causal.models.structural_model import StructuralModel
 from cogorch_dagster.causal.models.support import Support
 from cogorch_dagster.errors import InvalidInput
@@ -74,7 +75,8 @@ def fit_model(
     first = em_moments(values)
     residuals, scores = _scores(values, first.mean, first.covariance, columns.expanded(found[0]), ties)
     length = block_length(scores, data.groups) if block is None else block
-    means, covariances = _moments(values, bootstrap_counts(data.groups, draws, length, _own_seed(seed, data)))
+    counts = bootstrap_counts(data.groups, draws, length, _own_seed(seed, data))
+    means, covariances = _moments(values, first, counts)
     if others:
         shares = np.split(np.arange(1, draws + 1), np.rint(draws * np.cumsum(weights)[:-1]).astype(int))
         chosen = [np.arange(1), *(np.concatenate([[0], share]) for share in shares)]
@@ -162,27 +164,17 @@ def _scores(
     return residuals, np.concatenate(scores, axis=1)
 
 
-def _moments(values: Floats, counts: Floats) -> tuple[Floats, Floats]:
+def _moments(values: Floats, whole: Moments, counts: Floats) -> tuple[Floats, Floats]:
     """(d, q) means and (d, q, q) covariances: of all rows, then of each draw."""
-    whole = em_moments(values)
-    means, covariances = [whole.mean], [whole.covariance]
-    missing = bool(np.isnan(values).any())
-    centred = values - whole.mean
-    for weights in _usable(values, counts) if missing else counts:
-        if missing:
-            found = em_moments(values, whole, weights)
-            means.append(found.mean)
-            covariances.append(found.covariance)
-            continue
-        weighted = centred * weights[:, None]
-        mean = weighted.sum(axis=0) / len(values)
-        means.append(whole.mean + mean)
-        covariances.append(weighted.T @ centred / len(values) - np.outer(mean, mean))
-    return np.array(means), np.array(covariances)
+    drawn = DrawnMoments(values, whole)
+    found = [whole, *(drawn.of(weights) for weights in _usable(values, counts))]
+    return np.array([each.mean for each in found]), np.array([each.covariance for each in found])
 
 
 def _usable(values: Floats, counts: Floats) -> Floats:
     """The draws, those that hold hardly any value of some column replaced by others in turn."""
+    if not np.isnan(values).any():
+        return counts
     known = (counts @ ~np.isnan(values)).min(axis=1)
     good = np.flatnonzero(known >= _FEWEST_VALUES)
     if not len(good):

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cogorch_dagster.causal.data.dataset import CausalDataset
+from cogorch_dagster.causal.data.resampling import block_length, bootstrap_counts
 from cogorch_dagster.causal.graphs.graph import Graph
-from cogorch_dagster.causal.models.resampling import block_length, bootstrap_counts
 from cogorch_dagster.errors import InvalidInput
 
 Floats = NDArray[np.float64]

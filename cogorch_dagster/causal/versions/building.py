@@ -23,6 +23,7 @@ from cogorch_dagster.causal.versions.ties import Tie, ties
 from cogorch_dagster.causal.versions.version import CausalVersion
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.platform.database import transaction
+from cogorch_dagster.platform.threads import on_one_thread
 from cogorch_dagster.policies.document import as_document
 from cogorch_dagster.settings import Settings
 
@@ -40,6 +41,7 @@ class Built:
     comparison: Comparison | None
 
 
+@on_one_thread("scipy.linalg")
 def build(
     dataset: CausalDataset,
     *,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -93,9 +94,12 @@ def store(
         "sample_weight": requests["weight"][order].tolist(),
     }
     if context:
+        # Numbers as they are or, as from a file of text, in quotes.
         rows["context"] = [
-            f'{{"replicas":{replicas},"surge":{"true" if surge else "false"},"topic":"t{replicas}"}}'
-            for replicas, surge in zip(requests["replicas"][order], requests["surge"][order], strict=True)
+            f'{{"replicas":{quote}{replicas}{quote},"surge":{"true" if surge else "false"},"topic":"t{replicas}"}}'
+            for replicas, surge, quote in zip(
+                requests["replicas"][order], requests["surge"][order], cycle(["", '"']), strict=False
+            )
         ]
     table = pa.table(
         {each.name: pa.array(rows.get(each.name, [None] * n), type=each.type) for each in OBSERVATION_SCHEMA},

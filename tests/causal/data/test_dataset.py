@@ -64,6 +64,7 @@ def test_rows_and_columns_are_taken_and_never_written() -> None:
         ({"groups": [0, 0]}, "groups are"),
         ({"groups": [0, 1, 0, 1, 1]}, "several pieces"),
         ({"values": np.full((5, 3), np.inf)}, "row 0 of 'load' is infinite"),
+        ({"values": np.full((5, 3), -1e120)}, "row 0 of 'load' is -1e[+]120, beyond 1e[+]100"),
         ({"values": np.full((5, 3), 2.0)}, "has the code 2; its codes are 0 .. 1"),
         ({"values": np.full((5, 3), 0.5)}, "has the code 0.5"),
     ],

@@ -46,6 +46,16 @@ def test_reasons_name_the_partners() -> None:
     assert set(reasons(data, prefer=("sum", "copy"))) == {"a", "scaled", "s3", "c"}
 
 
+def test_columns_far_from_zero_are_told_apart_as_well() -> None:
+    """Bytes and times since 1970: beside a constant they are all but the same column."""
+    rng = np.random.default_rng(1)
+    used, free = 8e9 + 1e6 * rng.standard_normal((2, 200))
+    assert reasons(dataset(used=used, free=free, copy=used, left=1.6e10 - used)) == {
+        "copy": "equals used",
+        "left": "is -1 times used plus 1.6e+10",
+    }
+
+
 @LAW
 @given(st.integers(0, 2**32 - 1), st.integers(2, 6), st.floats(0, 0.3))
 def test_independent_columns_stay_and_one_of_a_dependent_set_goes(seed: int, q: int, missing: float) -> None:
@@ -75,6 +85,11 @@ def test_constant_and_empty_columns() -> None:
     data = dataset(a=np.full(20, 2.5), b=np.arange(20.0), d_one=np.zeros(20), e=np.full(20, np.nan))
     found = {each.name: each.reason for each in constants(data)}
     assert found == {"a": "is constant at 2.5", "d_one": "is constant at a", "e": "has no value"}
+    # What rounding or underflow leaves is none; a small unit is.
+    steps = np.arange(12.0)
+    assert [
+        each.name for each in constants(dataset(tiny=1e-200 * steps, far=1e9 + 1e-6 * steps, small=1e-30 * steps))
+    ] == ["tiny", "far"]
 
 
 def test_columns_that_are_never_known_together() -> None:

@@ -67,8 +67,14 @@ def test_time_and_group_put_rows_in_order(tmp_path: Path) -> None:
     assert read_file(path, time="at").column("x").tolist() == [3.5, 2.5, 1.5]
     ordered = read_file(path, ordered=True)
     assert ordered.groups.tolist() == [0, 0, 0] and ordered.times.tolist() == [0, 1, 2]
-    with pytest.raises(InvalidInput, match="line 2, column 'site': 'b' is neither a number nor an ISO 8601 time"):
+    with pytest.raises(
+        InvalidInput, match=r"line 2, column 'site': 'b' is neither a number below 1e\+18 nor an ISO 8601"
+    ):
         read_file(path, time="site")
+    path = written(tmp_path, "at,x\n0.4,1.5\n0.2,2.5\n-0.1,3.5\n")
+    assert read_file(path, time="at").column("x").tolist() == [3.5, 2.5, 1.5]
+    with pytest.raises(InvalidInput, match="'1e30' is neither"):
+        read_file(written(tmp_path, "at,x\n1e30,1.5\n"), time="at")
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from cogorch_dagster.causal.data.dataset import CausalDataset, Variable
-from cogorch_dagster.causal.data.preparation import Preparation, Prepared, prepared
+from cogorch_dagster.causal.data.preparation import Preparation, prepared
+from cogorch_dagster.causal.data.prepared import Prepared
+from cogorch_dagster.causal.data.resampling import drawn
 from cogorch_dagster.causal.discovery.bootstrap import (
     EdgeProbabilities,
     counted,
-    drawn,
     edge_probabilities,
     weighted_correlation,
 )
@@ -84,6 +85,16 @@ def test_probabilities_of_a_pair_add_up_and_knowledge_is_certain() -> None:
     assert found.of("x4", "x1")["forward"] == 0.0
     free = found.of("x0", "x1")
     assert min(free.values()) > 0
+
+
+def test_a_hidden_cause_of_a_pair_that_knowledge_forbids_both_ways_has_its_probability() -> None:
+    known = Knowledge(forbidden=frozenset({("a", "b"), ("b", "a")}))
+    graph = Graph.from_edges("abc", bidirected=[("a", "b")], kind="pag")
+    found = counted(lambda _: graph, np.arange(5), 1, knowledge=known, resamples=98, seed=0)
+    assert found.of("a", "b") == pytest.approx({"forward": 0, "backward": 0, "undirected": 0.985, "none": 0.015})
+    assert counted(lambda _: Graph.from_edges("abc"), np.arange(5), 1, knowledge=known, resamples=9, seed=0).of(
+        "a", "b"
+    ) == pytest.approx({"forward": 0, "backward": 0, "undirected": 0, "none": 1})
 
 
 def test_the_seed_decides_and_a_document_holds_everything() -> None:

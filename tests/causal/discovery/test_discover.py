@@ -160,6 +160,14 @@ def test_suspected_hidden_causes_are_looked_for() -> None:
     assert any("hidden" in note for note in found.notes)
 
 
+def test_guided_search_declines_rows_that_any_graph_would_fit() -> None:
+    values = np.random.default_rng(0).standard_normal((20, 7))
+    known = Knowledge(latents=frozenset({frozenset({"x0", "x1"})}))
+    with pytest.raises(InvalidInput, match="count as 20, and guided FCI of 7 columns needs 21"):
+        discover(dataset(values, names_of(7)), knowledge=known, settings=QUICK)
+    assert discover(dataset(values[:, :6], names_of(6)), knowledge=known, settings=QUICK).algorithm == "guided_fci"
+
+
 def test_the_same_inputs_give_the_same_bytes(capsys: pytest.CaptureFixture[str]) -> None:
     model, rng = tiered(7)
     data = dataset(sample(model, 400, rng, noise="exponential"), model.names)

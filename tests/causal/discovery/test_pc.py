@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cogorch_dagster.causal.data.sufficient import SufficientStatistics
-from cogorch_dagster.causal.discovery.pc import pc
-from cogorch_dagster.causal.graphs.equivalence import cpdag
+from cogorch_dagster.causal.discovery.pc import pc, with_member
+from cogorch_dagster.causal.graphs.equivalence import consistent_extension, cpdag
 from cogorch_dagster.causal.graphs.graph import Graph
 from cogorch_dagster.causal.graphs.knowledge import Knowledge
 from cogorch_dagster.causal.graphs.separation import is_acyclic
@@ -116,6 +116,26 @@ def test_sets_are_no_larger_than_told() -> None:
     assert not pc(statistics).adjacent("v2", "v3")
     assert pc(statistics, max_condition=1).adjacent("v2", "v3")
     assert pc(statistics, max_condition=0).adjacent("v2", "v3")
+
+
+def test_contradictory_tests_still_give_a_class_with_a_member() -> None:
+    known = Knowledge(tiers=(("v0", "v1", "v2", "v3"), ("v8", "v9")), required=frozenset({("v4", "v5")}))
+    forbidden = known.forbidden_matrix(names_of(10))
+    without = 0
+    for seed in range(60):
+        statistics = noisy(seed, rows=80)
+        for knowledge in (Knowledge(), known):
+            found = pc(statistics, alpha=0.1, knowledge=knowledge)
+            settled = with_member(found, knowledge)
+            member = consistent_extension(settled.marks)
+            assert member is not None and (settled.skeleton == found.skeleton).all()
+            assert (settled.directed | ~found.directed).all(), seed
+            assert knowledge is not known or not (settled.directed & forbidden).any()
+            if consistent_extension(found.marks) is None:
+                without += 1
+            else:
+                assert settled == found
+    assert without > 2
 
 
 def test_the_same_bytes_again() -> None:

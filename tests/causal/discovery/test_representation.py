@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cogorch_dagster.causal.data.dataset import CausalDataset, Variable
-from cogorch_dagster.causal.data.preparation import Preparation, Prepared, prepared
+from cogorch_dagster.causal.data.preparation import Preparation, prepared
+from cogorch_dagster.causal.data.prepared import Prepared
 from cogorch_dagster.causal.discovery.representation import Representation, curved, represented, with_squares
 from cogorch_dagster.causal.graphs.knowledge import Knowledge
 from tests.causal.graphs_random import random_model, sample, statistics_of

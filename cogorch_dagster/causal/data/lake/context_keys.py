@@ -29,7 +29,7 @@ class _Key:
 def read(
     duck: "duckdb.DuckDBPyConnection", observations: str, inside: str, total: int, rows: Buckets
 ) -> tuple[list[Column], list[SetAside]]:
-    """Means of the keys whose values are numbers, or true and false; the 20 most frequent ones.
+    """Means of the keys whose values are numbers, also written as text, or true and false; the 20 most frequent ones.
 
     Args:
         observations, inside: relation and condition of the rows.
@@ -42,7 +42,7 @@ def read(
         return [], aside
     paths = ", ".join(quote(_path(name)) for name in numeric)
     places = range(1, len(numeric) + 1)
-    listed = ", ".join(f"TRY_CAST(v[{place}] AS DOUBLE) AS k{place}" for place in places)
+    listed = ", ".join(f"{_number(f'v[{place}]')} AS k{place}" for place in places)
     means = ", ".join(f"{mean(f'k{place}')} AS k{place}" for place in places)
     held = columns(
         duck,
@@ -71,14 +71,19 @@ def _keys(duck: "duckdb.DuckDBPyConnection", observations: str, inside: str, tot
         ),
         pairs AS (SELECT context, unnest(json_keys(context)) AS key FROM sampled),
         typed AS (
-            SELECT key, json_type(context, '$."' || key || '"') AS type FROM pairs WHERE NOT contains(key, '"')
+            SELECT key, json_extract(context, '$."' || key || '"') AS v FROM pairs WHERE NOT contains(key, '"')
         )
-        SELECT key, count(*) FILTER (type <> 'NULL') AS known,
-               count(*) FILTER (type IN ('BIGINT', 'UBIGINT', 'HUGEINT', 'DOUBLE', 'BOOLEAN')) AS numbers
+        SELECT key, count(*) FILTER (json_type(v) <> 'NULL') AS known, count({_number("v")}) AS numbers
         FROM typed GROUP BY key HAVING known >= greatest(1, {LEAST_SHARE} * (SELECT count(*) FROM sampled))
         ORDER BY known DESC, key LIMIT {MOST_KEYS}"""
     ).fetchall()
     return sorted((_Key(key, numbers >= _NUMERIC * known) for key, known, numbers in rows), key=lambda each: each.name)
+
+
+def _number(value: str) -> str:
+    """SQL for the number that a JSON value is, null where it is none; a file's columns may be text in the context."""
+    number = f"coalesce(TRY_CAST({value} AS DOUBLE), TRY_CAST({value} ->> '$' AS DOUBLE))"
+    return f"CASE WHEN isfinite({number}) THEN {number} END"
 
 
 def _path(name: str) -> str:

@@ -27,6 +27,7 @@ from cogorch_dagster.causal.effects.estimation.features import Features, expand
 from cogorch_dagster.causal.effects.estimation.nuisance import Learner, blocks_of, choose, cross_fitted, folds
 from cogorch_dagster.causal.effects.estimation.projection import projection
 from cogorch_dagster.errors import InvalidInput
+from cogorch_dagster.platform.threads import on_one_thread
 
 Target = Literal["ATE", "ATT"]
 TRIM = 0.01
@@ -61,6 +62,7 @@ class _Split:
     propensity: Floats | None
 
 
+@on_one_thread("scipy.linalg", "sklearn.ensemble")
 def doubly_robust(
     outcome: npt.ArrayLike,
     treatment: npt.ArrayLike,

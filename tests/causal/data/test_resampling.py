@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cogorch_dagster.causal.models.resampling import block_length, bootstrap_counts
+from cogorch_dagster.causal.data.resampling import block_length, bootstrap_counts
 from cogorch_dagster.errors import InvalidInput
 
 GROUPS = np.repeat([0, 1, 2], [50, 30, 20])

@@ -4,12 +4,9 @@ Blocks are circular within their group (Politis and Romano 1992), so that every 
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cogorch_dagster.causal.data.dataset import Floats, Integers
 from cogorch_dagster.errors import InvalidInput
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 # A block is at most this share of the rows, or too few blocks are left to draw from.
 _LONGEST = 1 / 8
@@ -30,7 +27,8 @@ def block_length(series: Floats, groups: Integers) -> int:
     if len(after) < 3 or not series.shape[1]:
         return 1
     known = ~np.isnan(series)
-    centred = np.where(known, series - np.nanmean(series, axis=0), 0.0)
+    mean = np.where(known, series, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    centred = np.where(known, series - mean, 0.0)
     pairs = (known[after] & known[after - 1]).sum(axis=0)
     variance = (centred**2).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     covariance = (centred[after] * centred[after - 1]).sum(axis=0) / np.maximum(pairs, 1)
@@ -54,14 +52,17 @@ def bootstrap_counts(groups: Integers, draws: int, block: int, seed: int) -> Flo
     if not 1 <= block <= rows:
         raise InvalidInput(f"a block of {block} rows; give 1 to {rows}")
     rng = np.random.default_rng(seed)
-    blocks = -(-rows // block)
-    starts = rng.integers(rows, size=(draws, blocks))
-    edges = np.flatnonzero(np.diff(groups)) + 1
-    first = np.concatenate([[0], edges])
-    size = np.diff(np.concatenate([first, [rows]]))
-    of_row = np.repeat(np.arange(len(first)), size)
-    begin, length = first[of_row[starts]], size[of_row[starts]]
-    offset = (starts - begin)[:, :, None] + np.arange(block)
-    drawn = (begin[:, :, None] + offset % length[:, :, None]).reshape(draws, -1)[:, :rows]
-    flat = drawn + np.arange(draws)[:, None] * rows
-    return np.bincount(flat.ravel(), minlength=draws * rows).reshape(draws, rows).astype(np.float64)
+    return np.stack([drawn(groups, block, rng) for _ in range(draws)])
+
+
+def drawn(groups: Integers, block: int, rng: np.random.Generator) -> Floats:
+    """(rows,) how often each row is drawn, as many in all as there are, in blocks of rows of one group."""
+    rows = len(groups)
+    if block <= 1:
+        return np.bincount(rng.integers(0, rows, rows), minlength=rows).astype(np.float64)
+    begins = np.append(np.flatnonzero(np.diff(groups, prepend=groups[:1] - 1)), rows)
+    starts = rng.integers(0, rows, -(-rows // block))
+    group = np.searchsorted(begins, starts, side="right") - 1
+    first, size = begins[group], begins[group + 1] - begins[group]
+    places = first[:, None] + ((starts - first)[:, None] + np.arange(block)) % size[:, None]
+    return np.bincount(places.reshape(-1)[:rows], minlength=rows).astype(np.float64)
