@@ -108,7 +108,8 @@ def _check_enough(data: CausalDataset, left: tuple[str, ...], aside: list[SetAsi
     if len(left) < 2:
         why = "; ".join(f"{each.name} {each.reason}" for each in dict.fromkeys((*data.set_aside, *aside)))
         raise InvalidInput(
-            f"{data.scope!r} has {len(left)} variables with a say of their own, at least 2 are needed: {why}"
+            f"{data.scope!r} has {len(left)} variables with a say of their own, at least 2 are needed; take more data "
+            f"or columns. Left out: {why or 'none'}"
         )
 
 

@@ -121,7 +121,7 @@ def _rows(duck: "duckdb.DuckDBPyConnection", width_s: int, since: datetime, unti
     if len(rows.numbers) < 2:
         raise InvalidInput(
             f"{component!r} has {len(rows.numbers)} buckets of {width_s} s with {seen.FEWEST} scored observations; "
-            "take a longer period or wider buckets"
+            "take a longer period, or buckets of another width"
         )
     return rows
 

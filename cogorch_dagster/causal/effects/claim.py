@@ -95,6 +95,8 @@ def _kind(estimand: Estimand) -> str:
 
 def _way(estimand: Estimand) -> str:
     mediators = " and ".join(estimand.mediators)
+    if not mediators:
+        return "" if estimand.effect == "total" else "directly "
     ways = {
         "direct": f"past {mediators} ",
         "indirect": f"through {mediators} ",

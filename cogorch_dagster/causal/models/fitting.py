@@ -146,7 +146,9 @@ def _distinct(graphs: Sequence[Booleans]) -> tuple[list[Booleans], Floats]:
 def _check_rows(rows: int, graphs: list[Booleans]) -> None:
     fewest = max(int(each.sum(axis=0).max(initial=0)) for each in graphs) + 1 + _SPARE_ROWS
     if rows < fewest:
-        raise InvalidInput(f"{rows} rows are too few for an equation of this graph, which needs {fewest}")
+        raise InvalidInput(
+            f"{rows} rows are too few for an equation of this graph, which needs {fewest}; take more data"
+        )
 
 
 def _scores(

@@ -168,3 +168,10 @@ def test_bad_questions() -> None:
         effect(query.data, query.graph, "t", "y", method="ols")
     with pytest.raises(Refused, match="no estimator"):
         estimated(data, Estimand("general", "replicas", "latency", formula="P"))
+
+
+def test_a_direct_effect_without_anything_between_is_told_as_one() -> None:
+    columns, graph = autoscaler(0)
+    found = effect(dataset(UNITS, **columns), graph, "replicas", "latency", effect="direct")
+    assert isinstance(found, Effect)
+    assert "lowers latency directly by" in found.sentences[0]
