@@ -117,6 +117,7 @@ class Report:
             ),
             (f".venv/bin/cogorch lineage {proposal.ref}", "from the version back to the raw data"),
             (".venv/bin/cogorch stats", "rolling statistics"),
+            (".venv/bin/cogorch causal discover", "what causes what in this traffic"),
             (".venv/bin/cogorch audit log", "who decided what"),
             (f".venv/bin/cogorch policy rollback {proposal.policy_id}@{proposal.parent} --reason ...", "back again"),
         ):
