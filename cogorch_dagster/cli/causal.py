@@ -206,4 +206,4 @@ def _draw(version: "CausalVersion", path: Path) -> None:
 
 
 # Its commands stand beside those above.
-app.registered_commands += causal_questions.app.registered_commands
+app.add_typer(causal_questions.app)

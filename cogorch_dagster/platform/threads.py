@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 def on_one_thread(*libraries: str) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
     """Run a function with BLAS and OpenMP on one thread: many small products lose more by waiting than they win.
 
-    On two cores with other work a doubly robust estimate takes seven times as long on two threads as on one.
+    Beside other work on the same cores a doubly robust estimate takes several times as long on two threads as on one.
 
     Args:
         libraries: modules that the function may import; the limit holds for what is loaded when it is set.

@@ -6,10 +6,11 @@ It knows nothing of where it came from (`reading`, `reading_file`) nor of what i
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +60,11 @@ class Variable:
             raise InvalidInput(f"tier {self.tier} of {self.name!r} must not be negative")
         if (self.kind == "discrete") != bool(self.levels) or len(set(self.levels)) != len(self.levels):
             raise InvalidInput(f"{self.name!r} is {self.kind}: a discrete variable, no other, lists distinct levels")
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """The variable of a `document`."""
+        return cls(**{**document, "levels": tuple(document["levels"])})
 
     def document(self) -> dict[str, Any]:
         """As JSON holds it."""

@@ -9,8 +9,8 @@ from cogorch_dagster.causal.data.dataset import CausalDataset
 from cogorch_dagster.causal.effects.columns import Floats, columns
 from cogorch_dagster.causal.effects.estimation.conditional import Conditional, by_slice
 from cogorch_dagster.causal.effects.query import Estimand
-from cogorch_dagster.causal.graphs.graph import Graph, Mark
-from cogorch_dagster.causal.graphs.separation import ancestors
+from cogorch_dagster.causal.graphs.graph import Graph
+from cogorch_dagster.causal.graphs.separation import possible_ancestors
 from cogorch_dagster.errors import InvalidInput
 
 PARTS = 3
@@ -46,7 +46,7 @@ def sliced(data: CausalDataset, graph: Graph, estimand: Estimand, by: str, *, pa
         raise InvalidInput(f"slices are for total effects by adjustment, this one is by {estimand.kind}")
     if not 2 <= parts <= 10:
         raise InvalidInput(f"{parts} parts of {by}; give 2 to 10")
-    reach = ancestors(np.asarray((graph.marks > 0) & (graph.marks.T != Mark.ARROW)))
+    reach = possible_ancestors(graph.marks)
     if by in graph.names and reach[graph.index(estimand.treatment), graph.index(by)]:
         raise InvalidInput(f"{estimand.treatment} may change {by}; slice by something that comes before the treatment")
     held = tuple(name for name in estimand.adjustment if name != by)

@@ -18,6 +18,11 @@ def ancestors(directed: Booleans) -> Booleans:
     return np.asarray(reach)
 
 
+def possible_ancestors(marks: Marks) -> Booleans:
+    """(p, p); as `ancestors`, where an edge may lead on unless there is an arrowhead at its beginning."""
+    return ancestors(np.asarray((marks > 0) & (marks.T != Mark.ARROW)))
+
+
 def is_acyclic(directed: Booleans) -> bool:
     reach = ancestors(directed)
     return not bool((reach & reach.T & ~np.eye(len(directed), dtype=bool)).any() or directed.diagonal().any())

@@ -1,9 +1,6 @@
 """Which effects of a version are worth an estimate: of what can be set or is given, on what counts."""
 
-import numpy as np
-
-from cogorch_dagster.causal.graphs.graph import Mark
-from cogorch_dagster.causal.graphs.separation import ancestors
+from cogorch_dagster.causal.graphs.separation import possible_ancestors
 from cogorch_dagster.causal.insights.direction import better_of
 from cogorch_dagster.causal.versions.version import CausalVersion
 
@@ -16,8 +13,7 @@ def questions(version: CausalVersion) -> list[tuple[str, str]]:
     Outcomes are those of which it is known what is better; causes are no outcomes themselves.
     """
     graph = version.graph
-    # An edge may lead on unless there is an arrowhead at its beginning.
-    reach = ancestors(np.asarray((graph.marks > 0) & (graph.marks.T != Mark.ARROW)))
+    reach = possible_ancestors(graph.marks)
     outcomes = [each.name for each in version.variables if better_of(each.name) is not None and each.role == "outcome"]
     causes = sorted(
         (each for each in version.variables if each.role != "outcome" and len(each.levels) <= 2),

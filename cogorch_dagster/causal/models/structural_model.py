@@ -141,7 +141,7 @@ class StructuralModel:
             InvalidInput: not the bytes of a model.
         """
         head, arrays = codec.unpacked(content)
-        variables = tuple(Variable(**{**each, "levels": tuple(each["levels"])}) for each in head["variables"])
+        variables = tuple(Variable.of(each) for each in head["variables"])
         return cls(
             graph=Graph.of(head["graph"]),
             latents=tuple((a, b) for a, b in head["latents"]),

@@ -6,11 +6,9 @@ a guess, and an answer that rests on the guess is none.
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from cogorch_dagster.causal.effects.query import NotIdentified
-from cogorch_dagster.causal.graphs.graph import Booleans, Mark
-from cogorch_dagster.causal.graphs.separation import ancestors
+from cogorch_dagster.causal.graphs.graph import Booleans
+from cogorch_dagster.causal.graphs.separation import ancestors, possible_ancestors
 from cogorch_dagster.causal.models import counterfactual as by_row
 from cogorch_dagster.causal.models import intervention
 from cogorch_dagster.causal.models.answer import Answer
@@ -54,9 +52,7 @@ def _stood_behind(version: CausalVersion, changed: set[str], answer: Answer | No
         return answer
     owner = version.model.variables[version.model.columns.owner[version.model.column(answer.variable)]].name
     target = graph.index(owner)
-    may, does = (
-        ancestors(np.asarray(each)) for each in ((graph.marks > 0) & (graph.marks.T != Mark.ARROW), model.directed)
-    )
+    may, does = possible_ancestors(graph.marks), ancestors(model.directed)
     open_ends = [name for name in sorted(changed) if _only_perhaps(version, name, target, may, does)]
     if not open_ends:
         return answer

@@ -161,7 +161,7 @@ def unpack(content: bytes) -> CausalDataset:
         # On this thread: the file is small, and a pool of threads may outlive a process that ends in an error.
         held = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
         document = json.loads((held.schema.metadata or {})[_HEAD])
-        variables = tuple(Variable(**{**each, "levels": tuple(each["levels"])}) for each in document["variables"])
+        variables = tuple(Variable.of(each) for each in document["variables"])
         values = [held[f"v{place}"].to_numpy(zero_copy_only=False) for place in range(len(variables))]
         return CausalDataset(
             scope=document["scope"],

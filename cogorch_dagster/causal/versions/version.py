@@ -114,7 +114,7 @@ class CausalVersion:
             until=_moment(document["until"]),
             rows=document["rows"],
             effective_rows=document["effective_rows"],
-            variables=tuple(Variable(**{**each, "levels": tuple(each["levels"])}) for each in document["variables"]),
+            variables=tuple(Variable.of(each) for each in document["variables"]),
             set_aside=tuple(SetAside(**each) for each in document["set_aside"]),
             graph=Graph.of(document["graph"]),
             knowledge=Knowledge.of(document["knowledge"]),
