@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.tables import decisions
 from cogorch_dagster.policies import audit, findings, flags, ramps, store
-from cogorch_dagster.policies.decisions import Decision, decision, decisions_of, require_digest
+from cogorch_dagster.policies.decisions import Decision, decision, decisions_of, locked, require_digest
 from cogorch_dagster.policies.document import check_text, parse_ref
 from cogorch_dagster.policies.guards import checks as guards
 from cogorch_dagster.policies.store import PolicyVersion
@@ -165,7 +165,7 @@ def _begin(
 
 
 def _locked_decision(connection: sa.Connection, target: uuid.UUID | str) -> Decision:
-    """The decision that the target names, read under the policy's lock."""
+    """The decision that the target names, read under the policy's lock and its own."""
     if isinstance(target, str) and "@" in target:
         policy_id, number = parse_ref(target)
         store.lock_policy(connection, policy_id)
@@ -175,13 +175,13 @@ def _locked_decision(connection: sa.Connection, target: uuid.UUID | str) -> Deci
             raise Refused(
                 "not_approved", f"{target} has no decision; approve it first: `cogorch policy approve {target}`"
             )
-        return next((each for each in found if each.waits), found[-1])
+        return locked(connection, next((each for each in found if each.waits), found[-1]).decision_id)
     try:
         decision_id = target if isinstance(target, uuid.UUID) else uuid.UUID(target)
     except ValueError as error:
         raise InvalidInput(f"{target!r} is neither a decision id nor a reference such as router-core@1.0.1") from error
     store.lock_policy(connection, decision(connection, decision_id).policy_id)
-    return decision(connection, decision_id)
+    return locked(connection, decision_id)
 
 
 def _require_claimable(claim: Decision) -> None:

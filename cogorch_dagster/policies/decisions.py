@@ -182,6 +182,16 @@ def decision(connection: sa.Connection, decision_id: uuid.UUID) -> Decision:
     return found[0]
 
 
+def locked(connection: sa.Connection, decision_id: uuid.UUID) -> Decision:
+    """A decision as it is once whoever is claiming it has finished; nobody else may claim it in this transaction.
+
+    The policy's lock holds off this package alone. What writes around it locks the decision first too (the trigger on
+    versions wants it claimed), so nothing that is read after this call changes between two statements.
+    """
+    query = sa.select(decisions).where(decisions.c.decision_id == decision_id).with_for_update()
+    return _decision(connection.execute(query).one())
+
+
 def require_digest(target: PolicyVersion, named: str | None) -> None:
     """Raises Refused(`digest_mismatch`) unless stored params, stored digest and the named digest agree."""
     if not target.digest_matches:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from cogorch_dagster.errors import Refused
 from cogorch_dagster.platform import postgres
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import audit, decisions, store
+from cogorch_dagster.policies import audit, decisions, flags, store
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.settings import Settings
 
@@ -196,3 +196,21 @@ def test_proposals_at_once_get_numbers_of_their_own(settings: Settings, router: 
     with transaction(settings) as connection:
         assert [each.version for each in store.versions(connection, router, "draft")] == [f"1.0.{RACERS}"]
         assert audit.verify(connection).ok
+
+
+def test_nobody_claims_a_decision_while_an_activation_looks_at_it(
+    settings: Settings, approved: decisions.Decision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres.server_url(settings, settings.database)
+    held = flags.require_learning
+
+    def claimed_meanwhile(connection: sa.Connection, what: str) -> None:
+        held(connection, what)
+        with psycopg.connect(url) as raw, pytest.raises(psycopg.errors.LockNotAvailable):
+            raw.execute("SET lock_timeout = '100ms'")
+            raw.execute("UPDATE decisions SET claimed_at = now() WHERE version = '1.0.1'")
+
+    monkeypatch.setattr(flags, "require_learning", claimed_meanwhile)
+    with transaction(settings) as connection:
+        activate(connection, approved.decision_id, "ada")
+    assert_one_activation(settings)
