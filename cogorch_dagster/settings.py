@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     )
     database: str = Field(default="cogorch", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
     dagster_database: str = Field(default="dagster", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+    mlflow_database: str = Field(default="mlflow", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
 
     service_host: str = "127.0.0.1"
     service_port: int = Field(default=8710, ge=1, le=65535)

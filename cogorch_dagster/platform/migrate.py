@@ -35,7 +35,7 @@ def create_databases(settings: Settings) -> list[str]:
         # Two processes may prepare at once: CREATE DATABASE cannot run inside the transaction a lock would need.
         connection.execute(sa.text("SELECT pg_advisory_lock(hashtextextended('cogorch:databases', 0))"))
         existing = set(connection.execute(sa.text("SELECT datname FROM pg_database")).scalars())
-        for name in (settings.database, settings.dagster_database):
+        for name in (settings.database, settings.dagster_database, settings.mlflow_database):
             if name not in existing:
                 connection.execute(sa.text(f'CREATE DATABASE "{name}"'))
                 created.append(name)

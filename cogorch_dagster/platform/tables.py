@@ -20,7 +20,9 @@ policies = sa.Table(
     sa.Column("mode", sa.Text, nullable=False, server_default=sa.text("'manual'")),
     sa.Column("threshold", sa.Float(53), nullable=False, server_default=sa.text("0.03")),
     sa.Column("created_at", _timestamp, nullable=False, server_default=_now),
+    sa.Column("strictness", sa.Text, nullable=False, server_default=sa.text("'standard'")),
     sa.CheckConstraint("mode IN ('manual', 'autonomous_threshold', 'autonomous_all')", name="policies_mode"),
+    sa.CheckConstraint("strictness IN ('strict', 'standard', 'wide')", name="policies_strictness"),
 )
 
 policy_versions = sa.Table(
@@ -318,4 +320,72 @@ causal_insights = sa.Table(
     sa.Column("document", JSONB, nullable=False),
     sa.Index("causal_insights_scope", "scope", "created_at"),
     sa.Index("causal_insights_version", "version", "rank"),
+)
+
+studies = sa.Table(
+    "studies",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("agent", sa.Text, nullable=False),
+    sa.Column("sort", sa.Text, nullable=False),
+    sa.Column("created_at", _timestamp, nullable=False, server_default=_now),
+    sa.Column("document", JSONB, nullable=False),
+    sa.Column("run_id", sa.Text),
+    sa.Column("ended_at", _timestamp),
+    sa.Column("result", JSONB(none_as_null=True)),
+    sa.CheckConstraint("sort IN ('hyperparameters', 'architecture')", name="studies_sort"),
+    sa.CheckConstraint("(ended_at IS NULL) = (result IS NULL)", name="studies_ended"),
+    sa.Index("studies_agent", "agent", "created_at"),
+)
+
+# What happened in a study, entry by entry; its trials are what follows from reading them in order.
+study_journal = sa.Table(
+    "study_journal",
+    metadata,
+    sa.Column("study", sa.Text, sa.ForeignKey("studies.name", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("entry", JSONB, nullable=False),
+)
+
+# What the processes of the fleet made of a version: taken over, or refused with a reason.
+acknowledgements = sa.Table(
+    "acknowledgements",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("policy_id", sa.Text, sa.ForeignKey("policies.policy_id"), nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("process", sa.Text, nullable=False),
+    sa.Column("accepted", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("steps", sa.BigInteger, nullable=False),
+    sa.Column("acknowledged_at", _timestamp, nullable=False, server_default=sa.text("clock_timestamp()")),
+    sa.CheckConstraint("accepted OR reason IS NOT NULL", name="acknowledgements_reason"),
+    sa.ForeignKeyConstraint(["policy_id", "version"], ["policy_versions.policy_id", "policy_versions.version"]),
+    sa.Index("acknowledgements_version", "policy_id", "version", "acknowledged_at"),
+)
+
+# What running agents earn, under the version that each had taken over when it was measured.
+agent_returns = sa.Table(
+    "agent_returns",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("policy_id", sa.Text, sa.ForeignKey("policies.policy_id"), nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("process", sa.Text, nullable=False),
+    sa.Column("steps", sa.BigInteger, nullable=False),
+    sa.Column("measured_at", _timestamp, nullable=False, server_default=sa.text("clock_timestamp()")),
+    sa.Column("value", sa.Float(53), nullable=False),
+    sa.ForeignKeyConstraint(["policy_id", "version"], ["policy_versions.policy_id", "policy_versions.version"]),
+    sa.Index("agent_returns_policy", "policy_id", "measured_at"),
+)
+
+feature_sets = sa.Table(
+    "feature_sets",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("created_at", _timestamp, nullable=False, server_default=_now),
+    sa.Column("document", JSONB, nullable=False),
+    sa.Column("run_id", sa.Text),
+    sa.Index("feature_sets_scope", "scope", "created_at"),
 )
