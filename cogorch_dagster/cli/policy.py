@@ -19,7 +19,7 @@ from cogorch_dagster.cli.output import (
     table,
     text,
 )
-from cogorch_dagster.cli.policy_view import listed, plain, show_changes, show_version
+from cogorch_dagster.cli.policy_view import listed, plain, show_changes, show_rules, show_version
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -49,7 +49,7 @@ def list_(
     kind: Annotated[str | None, typer.Option(help="Only router, autoscaler, canary, reward, ...")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Every policy: its mode, the version in force, and what waits for a decision or for its activation."""
+    """Every policy: mode and strictness, the version in force, and what waits for a decision or its activation."""
     out = Output(as_json)
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.policies import decisions, store
@@ -59,10 +59,10 @@ def list_(
         versions = store.versions(connection)
         waiting = {decision.policy_id: decision for decision in decisions.waiting(connection)}
     shown = [listed(policy, versions, waiting.get(policy.policy_id)) for policy in policies]
-    columns = ("policy", "kind", "component", "mode", "active", "drafts", "decided")
+    columns = ("policy", "kind", "component", "mode", "strictness", "active", "drafts", "decided")
     rows = [
         (
-            *(each["policy_id"], each["kind"], each["component"], each["mode"], each["active"]),
+            *(each["policy_id"], each["kind"], each["component"], each["mode"], each["strictness"], each["active"]),
             " ".join(v["version"] for v in each["versions"] if v["status"] == "draft") or None,
             each["waiting"] and f"{each['waiting']['action']} {each['waiting']['version']}",
         )
@@ -76,18 +76,20 @@ def show(
     target: Annotated[str, typer.Argument(metavar="POLICY[@VERSION]", help="Without a version: the one in force.")],
     as_json: JsonOption = False,
 ) -> None:
-    """A version: status, parameters, digest, evidence, decisions; and all versions of a policy."""
+    """A version: status, parameters, digest, evidence, decisions, the policy's rules; and all versions of a policy."""
     out = Output(as_json)
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.policies import decisions, store
 
     with transaction(load_settings()) as connection:
         version = _version(connection, target)
+        policy = store.policy(connection, version.policy_id)
         made = decisions.decisions_of(connection, version.policy_id, version.version)
         others = [] if "@" in target else store.versions(connection, version.policy_id)
 
     def print_it() -> None:
         show_version(version)
+        show_rules(policy)
         for decision in made:
             fields([(decision.action, f"{text(decision.decided_at)} by {decision.actor}: {decision.reason}")])
         print(json.dumps(version.params, indent=2, ensure_ascii=False))
@@ -95,7 +97,7 @@ def show(
             rows = [(v.version, v.status, v.parent, v.created_by, v.created_at, v.activated_at) for v in others]
             table(("version", "status", "parent", "by", "created", "activated"), rows)
 
-    out.result({**plain(version), "decisions": made}, print_it)
+    out.result({**plain(version), "policy": policy, "decisions": made}, print_it)
 
 
 @app.command(
@@ -259,6 +261,34 @@ def mode(
             reason=reason,
         )
     out.result(policy, lambda: print(f"{policy.policy_id}: {policy.mode}, threshold {policy.threshold:g}"))
+
+
+@app.command(
+    epilog=examples(
+        "cogorch policy strictness agent-policy strict --reason 'it runs well as it is'",
+        "cogorch policy strictness agent-policy wide --reason 'to try a far longer horizon'",
+    )
+)
+def strictness(
+    policy_id: Annotated[str, typer.Argument(metavar="POLICY")],
+    level: Annotated[str, typer.Argument(help="strict, standard or wide.")],
+    *,
+    reason: ReasonOption,
+    actor: ActorOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how far versions of an agent's hyperparameters may go: bounds and largest steps, in every mode.
+
+    Approvals that wait are held to the new level; what is in force stays.
+    """
+    out = Output(as_json)
+    from cogorch_dagster.platform.database import transaction
+    from cogorch_dagster.policies import store
+    from cogorch_dagster.policies.parameter import check_level
+
+    with transaction(load_settings()) as connection:
+        policy = store.set_strictness(connection, policy_id, check_level(level), actor=acting(actor), reason=reason)
+    out.result(policy, lambda: print(f"{policy.policy_id}: {policy.strictness}"))
 
 
 def _decide(action: str, ref: str, reason: str, *, digest: str | None, actor: str | None, out: Output) -> None:

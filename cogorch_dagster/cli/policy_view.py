@@ -21,6 +21,7 @@ def listed(policy: "Policy", versions: "list[PolicyVersion]", waiting: "Decision
         "component": policy.component,
         "mode": policy.mode,
         "threshold": policy.threshold,
+        "strictness": policy.strictness,
         "active": next((version.version for version in own if version.status == "active"), None),
         "waiting": waiting
         and {"decision_id": waiting.decision_id, "action": waiting.action, "version": waiting.version},
@@ -58,6 +59,12 @@ def show_version(version: "PolicyVersion") -> None:
         ]
     )
     _show_estimates(version.evidence or {})
+
+
+def show_rules(policy: "Policy") -> None:
+    """Print who approves versions of a policy, and how far they may go."""
+    threshold = f", threshold {policy.threshold:g}" if policy.mode == "autonomous_threshold" else ""
+    fields([("mode", policy.mode + threshold), ("strictness", policy.strictness)])
 
 
 def _show_estimates(evidence: dict[str, Any]) -> None:

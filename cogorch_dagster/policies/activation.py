@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.tables import decisions
-from cogorch_dagster.policies import audit, findings, flags, ramps, store
+from cogorch_dagster.policies import audit, findings, flags, limits, ramps, store
 from cogorch_dagster.policies.decisions import Decision, decision, decisions_of, locked, require_digest
 from cogorch_dagster.policies.document import check_text, parse_ref
 from cogorch_dagster.policies.guards import checks as guards
@@ -60,6 +60,7 @@ def activate(connection: sa.Connection, target: uuid.UUID | str, actor: str) -> 
             `rejected`, `already_claimed`, `superseded` (a later decision), `learning_disabled` (not for a rollback),
             `digest_mismatch`, `stale_parent`, `canary_running` (another version ramps; not for a rollback),
             `incident_open` (of the policy's component; not for a rollback),
+            `invalid_params`, `out_of_bounds` and `step_too_large` (see `limits`; the latter two not for a rollback),
             `guard_violated` and `guard_failed` (not for a rollback: that a rule objects is only recorded),
             `activation_conflict` (someone activated by other means meanwhile).
     """
@@ -71,6 +72,8 @@ def activate(connection: sa.Connection, target: uuid.UUID | str, actor: str) -> 
     chosen = store.version(connection, claim.policy_id, claim.version)
     current = store.active(connection, claim.policy_id)
     _require_activatable(claim, chosen, current)
+    moment: limits.Moment = "activate" if claim.action == "approve" else "rollback"
+    limits.require(moment, chosen, current, store.policy(connection, claim.policy_id).strictness)
     if claim.action == "approve":
         findings.require_no_incident(connection, f"activating {claim.ref}", chosen.component)
         guards.require(connection, "activate", chosen, current, actor=actor)

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cogorch_dagster.errors import Refused
-from cogorch_dagster.policies import activation, audit, decisions, findings, flags, ramps, store
+from cogorch_dagster.policies import activation, audit, decisions, findings, flags, limits, ramps, store
 from cogorch_dagster.policies.activation import Activation
 from cogorch_dagster.policies.document import check_text
 from cogorch_dagster.policies.guards import checks as guards
@@ -33,8 +33,8 @@ def advance(
     Raises:
         InvalidInput: no actor or no reason.
         Refused: `no_canary`, `canary_changed` (moved or ended since), `learning_disabled`, `digest_mismatch`,
-            `stale_parent` (the control is no longer active), `guard_violated` and `guard_failed` (by a rule that is in
-            force by now).
+            `stale_parent` (the control is no longer active), `invalid_params`, `incident_open`, `guard_violated` and
+            `guard_failed` (by a rule that is in force by now).
     """
     actor, reason = check_text("actor", actor), check_text("reason", reason)
     ramp = _locked(connection, seen)
@@ -46,6 +46,7 @@ def advance(
     store.require_parent_active(f"advancing {ramp.ref}", ramp.control, current)
     # A rule that came into force, or an incident that was opened since the ramp began, holds for it too.
     findings.require_no_incident(connection, f"advancing {ramp.ref}", version.component)
+    limits.require("activate", version, current, store.policy(connection, ramp.policy_id).strictness)
     guards.require(connection, "activate", version, current, actor=actor)
     payload = {"decision_id": str(ramp.decision_id), "from": ramp.share, "to": ramp.next_share, "reason": reason}
     audit.append(connection, actor, "canary.advanced", ramp.ref, {**payload, "evidence": dict(evidence)})

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from cogorch_dagster.errors import Refused
 from cogorch_dagster.platform.tables import decisions
-from cogorch_dagster.policies import audit, flags, store
+from cogorch_dagster.policies import audit, flags, limits, store
 from cogorch_dagster.policies.document import check_text
 from cogorch_dagster.policies.guards import checks as guards
 from cogorch_dagster.policies.store import PolicyVersion
@@ -62,15 +62,16 @@ def approve(
         InvalidInput: no actor or no reason.
         Refused: `unknown_policy`, `unknown_version`, `digest_mismatch`, `stale_parent`, `already_approved`,
             `already_active`, `rejected`, `expired`, `not_a_draft` (was active before: roll back to it),
-            `guard_violated`, `guard_failed`.
+            `invalid_params`, `out_of_bounds`, `step_too_large` (see `limits`), `guard_violated`, `guard_failed`.
     """
-    store.lock_policy(connection, policy_id)
+    policy = store.lock_policy(connection, policy_id)
     target = store.version(connection, policy_id, version)
     if target.status != "draft":
         _refuse_approval(target)
     require_digest(target, digest)
     current = store.active(connection, policy_id)
     store.require_parent_active(f"approving {target.ref}", target.parent, current)
+    limits.require("approve", target, current, policy.strictness)
     guards.require(connection, "approve", target, current, actor=actor)
     decision = _decide(connection, target, "approve", actor, reason)
     store.set_status(connection, target, "approved")

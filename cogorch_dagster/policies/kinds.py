@@ -8,30 +8,18 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.policies.document import as_document
+from cogorch_dagster.policies.hyperparameters import A2CParams, DDPGParams, DQNParams, PPOParams
+from cogorch_dagster.policies.schema import Params, problems_of
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Milliseconds = Annotated[float, Field(gt=0, le=86_400_000)]
 Cooldown = Annotated[float, Field(ge=0, le=86_400_000)]
 Arm = Annotated[str, Field(min_length=1, max_length=200)]
 Tenant = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class Params(BaseModel):
-    """Base of every kind's parameters: camelCase in JSON, no unknown keys, no conversion of types."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        validate_by_name=True,
-        extra="forbid",
-        strict=True,
-        frozen=True,
-        allow_inf_nan=False,
-    )
 
 
 class RouterParams(Params):
@@ -238,6 +226,10 @@ KINDS: dict[str, type[BaseModel]] = {
     "canary": CanaryParams,
     "reward": RewardParams,
     "guard": GuardParams,
+    "dqn": DQNParams,
+    "a2c": A2CParams,
+    "ppo": PPOParams,
+    "ddpg": DDPGParams,
 }
 
 
@@ -263,22 +255,10 @@ def validated(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidInput: unknown kind, or every parameter that is wrong, each on a line of its own.
     """
+    model_class = model_of(kind)
     try:
-        model = model_of(kind).model_validate(dict(params), by_alias=True, by_name=False)
+        model = model_class.model_validate(dict(params), by_alias=True, by_name=False)
     except ValidationError as error:
-        problems = "\n".join(f"  {problem}" for _, problem in problems_of(error))
+        problems = "\n".join(f"  {problem}" for _, problem in problems_of(error, model_class))
         raise InvalidInput(f"parameters of kind {kind} are not valid:\n{problems}") from error
     return as_document(model.model_dump(mode="json", by_alias=True))
-
-
-def problems_of(error: ValidationError) -> list[tuple[tuple[str | int, ...], str]]:
-    """Each problem of a pydantic error as (place, `place: message (got value)`)."""
-    found = []
-    for item in error.errors(include_url=False, include_context=False):
-        place = tuple(item["loc"])
-        message = item["msg"].removeprefix("Value error, ")
-        name = ".".join(str(part) for part in place)
-        value = item.get("input")
-        got = f" (got {value!r})" if isinstance(value, str | int | float) and item["type"] != "value_error" else ""
-        found.append((place, f"{name}: {message}{got}" if name else message))
-    return found

@@ -9,6 +9,7 @@ from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.policies import kinds, lined_yaml
 from cogorch_dagster.policies.document import as_document
 from cogorch_dagster.policies.guards.rego_file import guard_from_rego
+from cogorch_dagster.policies.schema import problems_of
 
 
 def params_from_file(path: Path, kind: str) -> dict[str, Any]:
@@ -29,12 +30,13 @@ def params_from_file(path: Path, kind: str) -> dict[str, Any]:
         if document.get("kind", kind) != kind:
             raise InvalidInput(f"{path}:{lines[('kind',)]}: the file is of kind {document['kind']!r}, not {kind!r}")
         document, prefix = document["params"], ("params",)
+    model_class = kinds.model_of(kind)
     try:
-        model = kinds.model_of(kind).model_validate(document, by_alias=True, by_name=False)
+        model = model_class.model_validate(document, by_alias=True, by_name=False)
     except ValidationError as error:
         problems = [
             f"{path}:{lined_yaml.line(lines, (*prefix, *place))}: {message}"
-            for place, message in kinds.problems_of(error)
+            for place, message in problems_of(error, model_class)
         ]
         raise InvalidInput("\n".join(problems)) from error
     return as_document(model.model_dump(mode="json", by_alias=True))

@@ -7,7 +7,7 @@ isolation (READ COMMITTED): after waiting for a lock the next statement sees wha
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.tables import policies as policies_table
 from cogorch_dagster.platform.tables import policy_versions
-from cogorch_dagster.policies import audit, flags, kinds
+from cogorch_dagster.policies import audit, flags, kinds, limits
 from cogorch_dagster.policies.document import (
     Bump,
     as_document,
@@ -27,6 +27,7 @@ from cogorch_dagster.policies.document import (
     version_key,
 )
 from cogorch_dagster.policies.guards import checks as guards
+from cogorch_dagster.policies.parameter import Level, check_level
 
 Mode = Literal["manual", "autonomous_threshold", "autonomous_all"]
 Status = Literal["draft", "approved", "canary", "active", "archived", "rejected", "expired", "rolled_back"]
@@ -38,6 +39,7 @@ class Policy:
     """What has versions: its kind, the component it steers (None: see its params), and who may approve.
 
     `threshold` is the lower bound of the improvement from which `autonomous_threshold` approves by itself.
+    `strictness` says how far versions may go, in every mode; it binds the kinds of `hyperparameters`.
     """
 
     policy_id: str
@@ -45,6 +47,7 @@ class Policy:
     component: str | None
     mode: Mode
     threshold: float
+    strictness: Level
     created_at: datetime
 
 
@@ -87,22 +90,30 @@ def create_policy(
     *,
     mode: Mode = "manual",
     threshold: float = 0.03,
+    strictness: Level = "standard",
     actor: str,
 ) -> Policy:
     """Create a policy without versions.
 
     Raises:
-        InvalidInput: the id, kind, mode or threshold is not possible.
+        InvalidInput: the id, kind, mode, threshold or strictness is not possible.
         Refused: `policy_exists`.
     """
     check_policy_id(policy_id)
     kinds.model_of(kind)
     _check_mode(mode, threshold)
+    check_level(strictness)
     actor = check_text("actor", actor)
     audit.hold(connection)
     if _policy_row(connection, policy_id) is not None:
         raise Refused("policy_exists", f"policy {policy_id} exists already; propose a version of it instead")
-    values = {"kind": kind, "component": component, "mode": mode, "threshold": threshold}
+    values = {
+        "kind": kind,
+        "component": component,
+        "mode": mode,
+        "threshold": threshold,
+        "strictness": strictness,
+    }
     connection.execute(sa.insert(policies_table).values(policy_id=policy_id, **values))
     audit.append(connection, actor, "policy.created", policy_id, values)
     return policy(connection, policy_id)
@@ -146,6 +157,29 @@ def set_mode(
     return policy(connection, policy_id)
 
 
+def set_strictness(connection: sa.Connection, policy_id: str, level: Level, *, actor: str, reason: str) -> Policy:
+    """Change how far the policy's versions may go from now on; recorded with the reason.
+
+    What is in force stays, also where the new level would not allow it; the next version then has to come back.
+    Approvals that wait for their activation are held to the new level.
+
+    Raises:
+        InvalidInput: no such level, or no reason.
+        Refused: `unknown_policy`.
+    """
+    actor, reason = check_text("actor", actor), check_text("reason", reason)
+    check_level(level)
+    before = lock_policy(connection, policy_id)
+    if level == before.strictness:
+        return before
+    connection.execute(
+        sa.update(policies_table).where(policies_table.c.policy_id == policy_id).values(strictness=level)
+    )
+    payload = {"from": before.strictness, "to": level, "reason": reason}
+    audit.append(connection, actor, "policy.strictness_set", policy_id, payload)
+    return policy(connection, policy_id)
+
+
 def propose_version(
     connection: sa.Connection,
     policy_id: str,
@@ -170,7 +204,7 @@ def propose_version(
         InvalidInput: the params or the evidence are not valid.
         Refused: `unknown_policy`, `unknown_version` (parent), `stale_parent` (another version is active by now),
             `no_change` (equal to the active version), `learning_disabled` (people's proposals included),
-            `guard_violated`, `guard_failed`.
+            `out_of_bounds`, `step_too_large` (see `limits`), `guard_violated`, `guard_failed`.
     """
     actor = check_text("actor", actor)
     owner = lock_policy(connection, policy_id)
@@ -189,6 +223,7 @@ def propose_version(
     drafts = [each for each in existing if each.status == "draft"]
     number = next_version((each.version for each in existing), bump)
     candidate = guards.Candidate(policy_id, owner.kind, owner.component, number, document)
+    limits.require_within("propose", candidate, current, owner.strictness)
     guards.require(connection, "propose", candidate, current, actor=actor)
     if drafts and (drafts[-1].digest, drafts[-1].parent, drafts[-1].evidence) == (new_digest, parent, proof):
         return drafts[-1]
@@ -348,7 +383,7 @@ def _policy_row(connection: sa.Connection, policy_id: str) -> sa.Row[Any] | None
 
 def _policy(row: sa.Row[Any]) -> Policy:
     fields = dict(row._mapping)
-    return Policy(**{**fields, "created_at": fields["created_at"].astimezone(UTC), "mode": cast(Mode, fields["mode"])})
+    return Policy(**{**fields, "created_at": fields["created_at"].astimezone(UTC)})
 
 
 def _unknown_policy(connection: sa.Connection, policy_id: str) -> Refused:

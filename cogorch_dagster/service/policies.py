@@ -1,4 +1,4 @@
-"""What clients ask of policies: the active version, its changes as events, all versions, and decisions on them."""
+"""What clients ask of policies: their rules, the active version and its changes, all versions, decisions on them."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -54,6 +54,20 @@ class ActivePolicy(BaseModel):
     canary: CanaryPolicy | None = None
 
 
+class PolicyAnswer(BaseModel):
+    """What has versions: who approves them, and how far they may go."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    policy_id: str
+    kind: str
+    component: str | None
+    mode: str = Field(description="`manual`, `autonomous_threshold` or `autonomous_all`.")
+    threshold: float = Field(description="Lower bound of the improvement from which `autonomous_threshold` approves.")
+    strictness: str = Field(description="`strict`, `standard` or `wide`: bounds and largest steps of hyperparameters.")
+    created_at: datetime
+
+
 class Version(BaseModel):
     """One version with its state, as it lies in the control plane."""
 
@@ -95,6 +109,13 @@ class DecisionAnswer(BaseModel):
     actor: str
     reason: str
     decided_at: datetime
+
+
+@router.get("/{policy_id}", response_model=PolicyAnswer, responses=_ERRORS)
+def get_policy(policy_id: str, request: Request, _: Reader) -> store.Policy:
+    """A policy: kind, component, mode, threshold and strictness. Scope `read`."""
+    with database.transaction(request.app.state.settings) as connection:
+        return store.policy(connection, policy_id)
 
 
 @router.get(

@@ -67,8 +67,9 @@ def test_from_a_proposal_to_the_activation_and_back(cogorch: Run, seeded: Settin
 def test_a_table_in_a_pipe_has_one_whole_line_per_row(cogorch: Run, seeded: Settings) -> None:
     ran = cogorch("policy", "list", COLUMNS="40")
     lines = ran.out.splitlines()
-    assert lines[0].split() == ["policy", "kind", "component", "mode", "active", "drafts", "decided"]
-    assert [line.split()[0] for line in lines[1:]] == ["reward-default", "reward-llm_router", "router-core"]
+    assert lines[0].split() == ["policy", "kind", "component", "mode", "strictness", "active", "drafts", "decided"]
+    agents = ["agent-consensus", "agent-ethical", "agent-policy", "agent-resource"]
+    assert [line.split()[0] for line in lines[1:]] == [*agents, "reward-default", "reward-llm_router", "router-core"]
     assert lines == [line.rstrip() for line in lines]
     assert "router:core" in ran.out
 
@@ -127,6 +128,26 @@ def test_the_mode_of_a_policy(cogorch: Run, seeded: Settings) -> None:
     wrong = cogorch("policy", "mode", "router-core", "reckless", "--reason", "r")
     assert wrong.code == 2
     assert "autonomous_all" in wrong.err
+
+
+def test_the_strictness_of_an_agents_hyperparameters(cogorch: Run, seeded: Settings, tmp_path: Path) -> None:
+    params = cogorch("policy", "show", "agent-policy", "--json").json["params"]
+    file = tmp_path / "params.json"
+    file.write_text(json.dumps({**params, "learningRate": 0.006}))
+    far = cogorch("policy", "propose", "agent-policy", "--params", file, "--json")
+    assert (far.code, far.json["reason"]) == (3, "step_too_large")
+    assert "level standard is x3" in far.json["refusal"]["message"]
+    ran = cogorch("policy", "strictness", "agent-policy", "wide", "--reason", "a trial", "--json")
+    assert (ran.code, ran.json["strictness"]) == (0, "wide")
+    assert cogorch("policy", "propose", "agent-policy", "--params", file, "--json").json["status"] == "draft"
+
+    assert cogorch("policy", "show", "agent-policy", "--json").json["policy"]["strictness"] == "wide"
+    assert "strictness  wide" in cogorch("policy", "show", "agent-policy").out
+    listed = {each["policy_id"]: each for each in cogorch("policy", "list", "--json").json["policies"]}
+    assert {listed[name]["strictness"] for name in ("agent-policy", "agent-ethical")} == {"wide", "standard"}
+    wrong = cogorch("policy", "strictness", "agent-policy", "lax", "--reason", "r")
+    assert wrong.code == 2
+    assert "'lax' is none of strict, standard, wide" in wrong.err
 
 
 def test_audit_verify_finds_a_changed_record(cogorch: Run, seeded: Settings) -> None:

@@ -115,5 +115,5 @@ def test_autoscaler_and_canary() -> None:
 
 
 def test_unknown_kind_names_the_known_ones() -> None:
-    with pytest.raises(InvalidInput, match="autoscaler, canary, guard, reward, router"):
+    with pytest.raises(InvalidInput, match="a2c, autoscaler, canary, ddpg, dqn, guard, ppo, reward, router"):
         kinds.validated("toaster", {})

@@ -45,6 +45,20 @@ def test_the_active_version_is_sent_once_per_change(shared: Service) -> None:
     assert second.headers["ETag"] != tag
 
 
+def test_a_policy_is_told_with_its_rules(shared: Service) -> None:
+    with database.transaction(shared.settings) as connection:
+        store.create_policy(connection, "agent-x", "dqn", "agent:x", threshold=0.05, strictness="strict", actor="ada")
+    token = token_for(shared.settings, "read")
+    answer = shared.get("/api/v1/policies/agent-x", token)
+    assert answer.status_code == 200
+    told = {name: answer.json()[name] for name in ("kind", "component", "mode", "threshold", "strictness")}
+    assert told == {
+        "kind": "dqn", "component": "agent:x", "mode": "manual", "threshold": 0.05, "strictness": "strict",
+    }  # fmt: skip
+    assert shared.get("/api/v1/policies/nobody", token).status_code == 404
+    assert shared.get("/api/v1/policies/agent-x", token_for(shared.settings, "ingest")).status_code == 403
+
+
 def test_params_that_were_edited_in_the_table_are_not_served(shared: Service) -> None:
     create_router(shared.settings, EDITED)
     put_into_force(shared.settings, 0.5, EDITED)
@@ -98,5 +112,5 @@ def test_the_interface_describes_itself(shared: Service) -> None:
     rows = document["paths"]["/api/v1/observations"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert "occurred_at" in rows["properties"]["observations"]["items"]["properties"]
     routes = [operation for path in document["paths"].values() for operation in path.values()]
-    assert len(routes) == 10
+    assert len(routes) == 12
     assert all(len(route["description"]) > 20 for route in routes)

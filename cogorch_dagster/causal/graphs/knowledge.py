@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cogorch_dagster.causal.graphs.graph import Booleans, Pair
 from cogorch_dagster.causal.graphs.separation import ancestors
 from cogorch_dagster.errors import InvalidInput
-from cogorch_dagster.policies import kinds, lined_yaml
+from cogorch_dagster.policies import lined_yaml
+from cogorch_dagster.policies.schema import problems_of
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -59,7 +60,7 @@ class Knowledge:
         try:
             found = _File.model_validate(document)
         except ValidationError as error:
-            problems = [f"{path}:{lined_yaml.line(lines, place)}: {text}" for place, text in kinds.problems_of(error)]
+            problems = [f"{path}:{lined_yaml.line(lines, place)}: {text}" for place, text in problems_of(error)]
             raise InvalidInput("\n".join(problems)) from error
         for what in ("required", "forbidden", "latents"):
             for place, names in enumerate(getattr(found, what)):

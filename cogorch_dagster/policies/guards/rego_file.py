@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.policies import kinds
 from cogorch_dagster.policies.document import as_document
+from cogorch_dagster.policies.schema import problems_of
 
 MARK = "# METADATA"
 MAX_BYTES = 1_000_000
@@ -38,7 +39,7 @@ def guard_from_rego(path: Path) -> dict[str, Any]:
     try:
         model = kinds.model_of("guard").model_validate(params, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise InvalidInput("\n".join(f"{path}: {message}" for _, message in kinds.problems_of(error))) from error
+        raise InvalidInput("\n".join(f"{path}: {message}" for _, message in problems_of(error))) from error
     return as_document(model.model_dump(mode="json", by_alias=True))
 
 
