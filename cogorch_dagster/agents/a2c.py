@@ -4,7 +4,8 @@ One step of the optimiser per rollout, over policy and value at once, which shar
 
     loss = -mean(log π(a|s) A) + value_weight / 2 · mean((R - V(s))²) - entropy_weight · mean(H(π(·|s)))
 
-with A of `rollout.advantages` and R = A + V(s).
+with A of `rollout.advantages` and R = A + V(s). With dropout, π and V(s) in the loss are those of what is left of the
+network; A and R are of the whole network, which chose the actions.
 """
 
 from collections.abc import Mapping
@@ -14,11 +15,16 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from cogorch_dagster.agents.actor_critic import Activation, ActorCritic, Layers, Optimiser, entropy
+from cogorch_dagster.agents.activations import Activation, require_known
+from cogorch_dagster.agents.actor_critic import ActorCritic, Layers, Optimiser, entropy
+from cogorch_dagster.agents.adoption import other_settings, swap
 from cogorch_dagster.agents.checks import number, part, whole, widths
 from cogorch_dagster.agents.learner import Transition
 from cogorch_dagster.agents.rollout import Rollout, advantages
 from cogorch_dagster.errors import InvalidInput
+
+# What a learner in training cannot change.
+FIXED = ("shared", "heads", "activation", "dropout", "optimiser", "device")
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,7 @@ class A2CConfiguration:
         shared: units of the layers that policy and value share; 0 to 8 layers.
         heads: units of the layers that each has for itself after those; 0 to 8 layers, at least one if none is shared.
         activation: relu, silu or tanh.
+        dropout: share of the hidden units that a gradient step leaves out, 0..0.5.
         optimiser: adam or rmsprop.
         learning_rate: of the first update, above 0 up to 1.
         anneal_steps: steps of all environments over which the learning rate falls in a line to `anneal_to` times
@@ -50,6 +57,7 @@ class A2CConfiguration:
     shared: tuple[int, ...] = (64, 64)
     heads: tuple[int, ...] = ()
     activation: Activation = "relu"
+    dropout: float = 0.0
     optimiser: Optimiser = "adam"
     learning_rate: float = 1e-3
     anneal_steps: int = 0
@@ -68,8 +76,7 @@ class A2CConfiguration:
             widths("shared", self.shared)
         if self.heads:
             widths("heads", self.heads)
-        if self.activation not in get_args(Activation):
-            raise InvalidInput(f"activation must be one of {get_args(Activation)}, got {self.activation!r}")
+        require_known(self.activation, self.dropout)
         if self.optimiser not in get_args(Optimiser):
             raise InvalidInput(f"optimiser must be one of {get_args(Optimiser)}, got {self.optimiser!r}")
         number("learning_rate", self.learning_rate, 0, 1, above=True)
@@ -103,7 +110,13 @@ class A2C:
         whole("seed", seed, 0, 2**63 - 1)
         self.configuration = configuration
         layers = Layers(states, configuration.shared, configuration.heads, actions, configuration.activation)
-        self.network = ActorCritic(layers, optimiser=configuration.optimiser, device=configuration.device, seed=seed)
+        self.network = ActorCritic(
+            layers,
+            optimiser=configuration.optimiser,
+            device=configuration.device,
+            seed=seed,
+            dropout=configuration.dropout,
+        )
         self.rollout = Rollout(configuration.rollout_steps, states, self.network.device)
         self.seen = 0  # steps of all environments
 
@@ -130,16 +143,18 @@ class A2C:
     def _update(self) -> dict[str, float]:
         settings, rollout = self.configuration, self.rollout
         log_probabilities, values = self.network(rollout.states)
+        # What the policy that acted was worth, and that is the whole network.
+        known = self.network.still(rollout.states)[1] if settings.dropout else values.detach()
         gains = advantages(
             rollout.rewards,
-            values.detach(),
+            known,
             self.network.values(rollout.next_states),
             rollout.terminated,
             rollout.truncated,
             gamma=settings.gamma,
             decay=settings.gae_decay,
         )
-        returns = gains + values.detach()
+        returns = gains + known
         if not torch.isfinite(returns).all():
             raise InvalidInput("states or rewards of the rollout are not finite; nothing was learned from it")
         if settings.normalise_advantages:
@@ -153,6 +168,11 @@ class A2C:
         self.network.descend(loss, learning_rate=rate, max_norm=settings.max_gradient_norm)
         figures = torch.stack((policy_loss.detach(), value_loss.detach(), bonus.detach())).tolist()
         return dict(zip(("policy_loss", "value_loss", "entropy"), figures, strict=True)) | {"learning_rate": rate}
+
+    def adopt(self, configuration: Mapping[str, Any]) -> None:
+        """See `Learner.adopt`."""
+        settings = other_settings(self.algorithm, self.configuration, configuration, FIXED)
+        swap((self, {"configuration": settings}), (self.rollout, {"next_steps": settings.rollout_steps}))
 
     def parts(self) -> dict[str, Any]:
         """See `Learner.parts`; the open rollout included."""

@@ -4,7 +4,7 @@ What is optimised belongs in `a2c` and `ppo`. All weights lie in one flat tensor
 update is then one kernel, whatever the number of layers, which on small networks saves most of its time.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod, sqrt
@@ -12,15 +12,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import linear, silu
+from torch.nn.functional import linear
 from torch.nn.init import orthogonal_
 
+from cogorch_dagster.agents.activations import ACTIVATIONS, Activation, Dropout, dropout_of
 from cogorch_dagster.agents.checks import chosen_device, copy_into, part
 from cogorch_dagster.errors import InvalidInput
 
-# tanh costs much on large batches, but its bounded features keep A2C steady on small ones.
-Activation = Literal["relu", "silu", "tanh"]
-_ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "silu": silu, "tanh": torch.tanh}
 Optimiser = Literal["adam", "rmsprop"]
 
 
@@ -81,17 +79,18 @@ class ActorCritic:
 
     Attributes:
         weights: the flat tensor that is trained; its layers are views.
-        generator: for sampling and shuffling.
+        generator: for sampling, shuffling and dropout.
 
     Raises:
         InvalidInput: torch cannot use the device.
     """
 
-    def __init__(self, layers: Layers, *, optimiser: Optimiser, device: str, seed: int) -> None:
+    def __init__(self, layers: Layers, *, optimiser: Optimiser, device: str, seed: int, dropout: float = 0.0) -> None:
         self.layers, self.device = layers, chosen_device(device)
         self._shapes = layers.shapes()
         # On the CPU, so that a seed means the same and a checkpoint can be read on every device.
         self.generator = Generator().manual_seed(seed)
+        self.dropout = dropout_of(dropout, self.generator)
         self.weights = initial(layers, self.generator).to(self.device).requires_grad_()
         self._still = self._views(self.weights.detach())
         self.optimiser: torch.optim.Optimizer = (
@@ -104,46 +103,50 @@ class ActorCritic:
         pieces = torch.split(flat, [prod(shape) for shape in self._shapes.values()])
         return {name: piece.view(shape) for piece, (name, shape) in zip(pieces, self._shapes.items(), strict=True)}
 
-    def _through(self, views: Mapping[str, Tensor], name: str, count: int, inputs: Tensor) -> Tensor:
-        activation = _ACTIVATIONS[self.layers.activation]
+    def _through(
+        self, views: Mapping[str, Tensor], name: str, count: int, inputs: Tensor, dropout: Dropout | None
+    ) -> Tensor:
+        activation = ACTIVATIONS[self.layers.activation]
         for layer in range(count):
             inputs = linear(inputs, views[f"{name}.{layer}.weight"], views[f"{name}.{layer}.bias"])
             inputs = activation(inputs)
+            if dropout is not None:
+                inputs = dropout(inputs)
         return inputs
 
-    def _head(self, views: Mapping[str, Tensor], name: str, inputs: Tensor) -> Tensor:
-        hidden, last = self._through(views, name, len(self.layers.own), inputs), len(self.layers.own)
+    def _head(self, views: Mapping[str, Tensor], name: str, inputs: Tensor, dropout: Dropout | None = None) -> Tensor:
+        hidden, last = self._through(views, name, len(self.layers.own), inputs, dropout), len(self.layers.own)
         return linear(hidden, views[f"{name}.{last}.weight"], views[f"{name}.{last}.bias"])
 
     def act(self, states: Tensor, *, explore: bool) -> Tensor:
         """int64 [B]: sampled from the policy, or its likeliest action."""
         with torch.inference_mode():
-            logits = self._head(self._still, "policy", self._through(self._still, "shared", self._depth, states))
+            logits = self._head(self._still, "policy", self._trunk(self._still, states))
             actions = sampled(logits, self.generator) if explore else logits.argmax(-1)
         return actions.clone()  # an ordinary tensor, which its receiver may change
 
-    @property
-    def _depth(self) -> int:
-        return len(self.layers.shared)
+    def _trunk(self, views: Mapping[str, Tensor], states: Tensor, dropout: Dropout | None = None) -> Tensor:
+        return self._through(views, "shared", len(self.layers.shared), states, dropout)
 
     def __call__(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probabilities [B, actions] and values [B] of float32 [B, states], with gradient."""
-        return self._both(self._views(self.weights), states)
+        """Log-probabilities [B, actions] and values [B] of float32 [B, states], with gradient and with dropout."""
+        return self._both(self._views(self.weights), states, self.dropout)
 
     def still(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        """The same without gradient."""
+        """The same without either: those of the policy that acts."""
         with torch.no_grad():
             return self._both(self._still, states)
 
     def values(self, states: Tensor) -> Tensor:
         """Values [...] of float32 [..., states], without gradient."""
         with torch.no_grad():
-            hidden = self._through(self._still, "shared", self._depth, states)
-            return self._head(self._still, "value", hidden).squeeze(-1)
+            return self._head(self._still, "value", self._trunk(self._still, states)).squeeze(-1)
 
-    def _both(self, views: Mapping[str, Tensor], states: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = self._through(views, "shared", self._depth, states)
-        logits, values = self._head(views, "policy", hidden), self._head(views, "value", hidden)
+    def _both(
+        self, views: Mapping[str, Tensor], states: Tensor, dropout: Dropout | None = None
+    ) -> tuple[Tensor, Tensor]:
+        hidden = self._trunk(views, states, dropout)
+        logits, values = (self._head(views, name, hidden, dropout) for name in ("policy", "value"))
         return logits.log_softmax(-1), values.squeeze(-1)
 
     def descend(self, loss: Tensor, *, learning_rate: float, max_norm: float) -> None:

@@ -5,6 +5,7 @@ An algorithm is imported only when it is asked for; what it does belongs in the 
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any, cast
 
@@ -21,12 +22,14 @@ class Algorithm:
 
     `sizes` are the fields of the settings that hold the dimensions of a state, the number of actions (or dimensions of
     one) and the seed, for a learner that takes its settings only; empty for one that takes them as arguments.
+    `attribute` is the learner's under which it keeps its settings.
     """
 
     module: str
     learner: str
     settings: str
     sizes: tuple[str, ...] = ()
+    attribute: str = "configuration"
 
     def load(self) -> tuple[type[Any], type[Any]]:
         """The classes of learner and settings; imports torch."""
@@ -35,10 +38,10 @@ class Algorithm:
 
 
 ALGORITHMS = {
-    "dqn": Algorithm("dqn", "DQN", "DQNSettings", ("states", "actions", "seed")),
+    "dqn": Algorithm("dqn", "DQN", "DQNSettings", ("states", "actions", "seed"), "settings"),
     "a2c": Algorithm("a2c", "A2C", "A2CConfiguration"),
     "ppo": Algorithm("ppo", "PPO", "PPOConfiguration"),
-    "ddpg": Algorithm("ddpg", "DDPG", "DDPGSettings", ("states", "dimensions", "seed")),
+    "ddpg": Algorithm("ddpg", "DDPG", "DDPGSettings", ("states", "dimensions", "seed"), "settings"),
 }
 
 
@@ -71,8 +74,36 @@ def complete(name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidInput: an unknown algorithm or setting, or one out of its range.
     """
-    found = asdict(_settings(name, configuration, (1, 2, 0)))
-    return as_document({key: value for key, value in found.items() if key not in _algorithm(name).sizes})
+    return _document(name, _settings(name, configuration, (1, 2, 0)))
+
+
+def configuration_of(learner: Learner) -> dict[str, Any]:
+    """The complete configuration that a learner has now, what it adopted included; for the checkpoint of its parts."""
+    return _document(learner.algorithm, getattr(learner, _algorithm(learner.algorithm).attribute))
+
+
+def changed(name: str, settings: Any, configuration: Mapping[str, Any]) -> Any:
+    """Settings (the algorithm's dataclass) with some of them changed, as JSON by name; sizes and seed stay.
+
+    Raises:
+        InvalidInput: an unknown algorithm or setting, or one out of its range.
+    """
+    sizes = tuple(getattr(settings, field) for field in _algorithm(name).sizes)
+    return _settings(name, merged(_document(name, settings), configuration), sizes)
+
+
+def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with changes in their place; of a nested one only what the changes name, unless one of the two is None.
+
+    >>> merged({"gamma": 0.9, "priorities": {"alpha": 0.6, "beta": 0.4}}, {"priorities": {"alpha": 0.5}})
+    {'gamma': 0.9, 'priorities': {'alpha': 0.5, 'beta': 0.4}}
+    """
+    found = dict(settings)
+    for name, value in changes.items():
+        before = found.get(name)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping)
+        found[name] = merged(cast(Mapping[str, Any], before), value) if both else value
+    return found
 
 
 def _algorithm(name: str) -> Algorithm:
@@ -81,19 +112,28 @@ def _algorithm(name: str) -> Algorithm:
     return ALGORITHMS[name]
 
 
-def _settings(name: str, configuration: Mapping[str, Any], sizes: tuple[int, int, int]) -> Any:
+def _document(name: str, settings: Any) -> dict[str, Any]:
+    sizes = _algorithm(name).sizes
+    return as_document({key: value for key, value in asdict(settings).items() if key not in sizes})
+
+
+def _settings(name: str, configuration: Mapping[str, Any], sizes: tuple[int, ...]) -> Any:
     algorithm = _algorithm(name)
-    kind = algorithm.load()[1]
     values = {**configuration, **dict(zip(algorithm.sizes, sizes, strict=False))}
     try:
         # From text and not from objects: in JSON a list is what a tuple of the settings is written as.
-        found = TypeAdapter(kind).validate_json(canonical_json(values), strict=True)
+        found = _adapter(name).validate_json(canonical_json(values), strict=True)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise InvalidInput(f"configuration of {name}: {faults}") from error
     known = {field: value for field, value in asdict(found).items() if field not in algorithm.sizes}
     _refuse_unknown(configuration, known, name)
     return found
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_algorithm(name).load()[1])  # which takes longer to make than to use
 
 
 def _refuse_unknown(given: Mapping[str, Any], known: Mapping[str, Any], path: str) -> None:

@@ -25,6 +25,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from cogorch_dagster.agents.activations import Activation, Dropout, dropout_of, require_known
+from cogorch_dagster.agents.adoption import other_settings, swap
 from cogorch_dagster.agents.checks import chosen_device, copy_into, number, part, whole, widths
 from cogorch_dagster.agents.learner import Transition
 from cogorch_dagster.agents.perceptron import (
@@ -44,6 +46,8 @@ from cogorch_dagster.agents.replay import Memory, Replay
 
 # Of the actor's first proposals around the middle: as good as none.
 SMALL = 0.01
+# What a learner in training cannot change.
+FIXED = ("actor_hidden", "critic_hidden", "activation", "dropout", "capacity", "max_age", "device")
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class DDPGSettings:
     dimensions: int  # 1..65536: of an action, each in 0..1
     actor_hidden: tuple[int, ...] = (128, 128)  # units of the hidden layers
     critic_hidden: tuple[int, ...] = (128, 128)
+    activation: Activation = "relu"  # of both: relu, silu, tanh
+    dropout: float = 0.0  # 0..0.5: share of the hidden units that a network's own gradient step leaves out
     discount: float = 0.99  # 0..1, per step
     return_steps: int = 1  # 1..100: steps of reward before the value of a state is asked
     reward_scale: float = 1.0  # above 0, to 1e6: factor on rewards; values of about 1 to 10 are learnt best
@@ -80,6 +86,7 @@ class DDPGSettings:
         whole("dimensions", self.dimensions, 1, 65_536)
         widths("actor_hidden", self.actor_hidden)
         widths("critic_hidden", self.critic_hidden)
+        require_known(self.activation, self.dropout)
         number("discount", self.discount, 0, 1)
         number("reward_scale", self.reward_scale, 0, 1e6, above=True)
         for name in ("actor_rate", "critic_rate", "target_share", "noise_theta"):
@@ -111,6 +118,7 @@ class DDPG:
         self.settings = settings
         self.device = chosen_device(settings.device)
         self.generator = Generator(self.device).manual_seed(settings.seed)
+        self.dropout = dropout_of(settings.dropout, self.generator)
         states, dimensions = settings.states, settings.dimensions
         self.actor: Network = network((states, *settings.actor_hidden, dimensions), self.generator, last=SMALL)
         with torch.no_grad():
@@ -132,18 +140,21 @@ class DDPG:
         self.calls = 0
         self.updates = 0
 
+    def _through(self, layers: Network, inputs: Tensor, dropout: Dropout | None = None) -> Tensor:
+        return forward(layers, inputs, self.settings.activation, dropout)
+
     @torch.inference_mode()
     def act(self, states: Tensor, *, explore: bool) -> Tensor:
         """Actions float32 [B, dimensions] in 0..1 for states float32 [B, states]; with `explore`, with noise."""
         if not explore:
-            return forward(self.actor, states).clamp_(0, 1)
+            return self._through(self.actor, states).clamp_(0, 1)
         shape, seen = (len(states), self.settings.dimensions), self.replay.seen
         if seen < self.settings.learning_start:
             return torch.rand(shape, generator=self.generator, device=self.device)
         drawn = torch.randn(shape, generator=self.generator, device=self.device)
         drift = self.drift if len(self.drift) else torch.zeros_like(drawn)
         self.drift = drift * (1 - self.settings.noise_theta) + drawn * self.settings.noise_after(seen)
-        return (forward(self.actor, states).clamp_(0, 1) + self.drift).clamp_(0, 1)
+        return (self._through(self.actor, states).clamp_(0, 1) + self.drift).clamp_(0, 1)
 
     def learn(self, transition: Transition) -> dict[str, float]:
         """Remember the transition, and make a round of updates when it is time.
@@ -158,6 +169,8 @@ class DDPG:
         self.calls += 1
         if self.replay.seen < settings.learning_start or self.calls % settings.train_every or not len(self.replay):
             return {}
+        self.actor_optimizer.param_groups[0]["lr"] = settings.actor_rate
+        self.critic_optimizer.param_groups[0]["lr"] = settings.critic_rate
         drawn = self.replay.sample(settings.batch_size, settings.gradient_steps)
         figures = torch.zeros(2)
         for at in range(settings.gradient_steps):
@@ -173,14 +186,15 @@ class DDPG:
     @torch.no_grad()
     def targets(self, returns: Tensor, discounts: Tensor, next_states: Tensor) -> Tensor:
         """What the values should be, float32 [B]; `discounts` is 0 where the episode terminated."""
-        actions = forward(self.actor_target, next_states).clamp_(0, 1)
-        later = forward(self.critic_target, torch.cat((next_states, actions), 1))[:, 0]
+        actions = self._through(self.actor_target, next_states).clamp_(0, 1)
+        later = self._through(self.critic_target, torch.cat((next_states, actions), 1))[:, 0]
         return self.settings.reward_scale * returns + discounts * later
 
     def _improve_critic(self, drawn: Memory, at: int) -> Tensor:
         """One gradient step on batch `at`: the loss and the mean value, float32 [2]."""
         targets = self.targets(drawn.returns[at], drawn.discounts[at], drawn.next_states[at])
-        values = forward(self.critic, torch.cat((drawn.states[at], drawn.actions[at]), 1))[:, 0]
+        inputs = torch.cat((drawn.states[at], drawn.actions[at]), 1)
+        values = self._through(self.critic, inputs, self.dropout)[:, 0]
         errors = values.detach() - targets
         # The derivative of the mean squared error, from where autograd goes on.
         slope = errors * (2 / len(errors))
@@ -189,13 +203,19 @@ class DDPG:
 
     def improve_actor(self, states: Tensor) -> None:
         """One gradient step of the actor up the critic, on states float32 [B, states]."""
-        proposals = forward(self.actor, states)
+        proposals = self._through(self.actor, states, self.dropout)
         z = proposals.detach()
         actions = z.clamp(0, 1).requires_grad_()
-        values = forward(self.critic, torch.cat((states, actions), 1))
+        values = self._through(self.critic, torch.cat((states, actions), 1))
         (rise,) = torch.autograd.grad(values.sum(), actions)
         inverted = rise * (1 - z).where(rise > 0, z) / len(z)
         descend(self.actor_optimizer, self.actor, torch.autograd.grad(proposals, self.actor, -inverted))
+
+    def adopt(self, configuration: Mapping[str, Any]) -> None:
+        """See `Learner.adopt`."""
+        settings = other_settings(self.algorithm, self.settings, configuration, FIXED)
+        replay = self.replay.adopted(discount=settings.discount, steps=settings.return_steps, priorities=None)
+        swap((self, {"settings": settings}), (self.replay, replay))
 
     def parts(self) -> dict[str, Any]:
         """All that resuming needs; see `Learner`."""

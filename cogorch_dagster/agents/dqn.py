@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from cogorch_dagster.agents.activations import Activation, Dropout, dropout_of, require_known
+from cogorch_dagster.agents.adoption import other_settings, swap
 from cogorch_dagster.agents.checks import chosen_device, copy_into, number, part, whole, widths
 from cogorch_dagster.agents.learner import Transition
 from cogorch_dagster.agents.perceptron import (
@@ -36,6 +38,8 @@ from cogorch_dagster.agents.replay import Memory, Priorities, Replay
 
 HUBER_BOUND = 1.0
 PRIORITIES = Priorities()
+# What a learner in training cannot change.
+FIXED = ("hidden", "activation", "dropout", "dueling", "capacity", "max_age", "device")
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class DQNSettings:
     states: int  # 1..65536: dimensions of a state
     actions: int  # 2..65536
     hidden: tuple[int, ...] = (128, 128)  # units of the hidden layers
+    activation: Activation = "relu"  # relu, silu, tanh
+    dropout: float = 0.0  # 0..0.5: share of the hidden units that a gradient step leaves out
     double: bool = True
     dueling: bool = True
     priorities: Priorities | None = PRIORITIES  # none: uniform replay
@@ -72,6 +78,7 @@ class DQNSettings:
         whole("states", self.states, 1, 65_536)
         whole("actions", self.actions, 2, 65_536)
         widths("hidden", self.hidden)
+        require_known(self.activation, self.dropout)
         number("discount", self.discount, 0, 1)
         number("learning_rate", self.learning_rate, 0, 1, above=True)
         if self.final_learning_rate is not None:
@@ -113,6 +120,7 @@ class DQN:
         self.settings = settings
         self.device = chosen_device(settings.device)
         self.generator = Generator(self.device).manual_seed(settings.seed)
+        self.dropout = dropout_of(settings.dropout, self.generator)
         outputs = settings.actions + settings.dueling  # the value of the state is the last output
         self.online: Network = network((settings.states, *settings.hidden, outputs), self.generator)
         self.target: Network = frozen_copy(self.online)
@@ -130,9 +138,9 @@ class DQN:
         self.calls = 0
         self.updates = 0
 
-    def values(self, layers: Network, states: Tensor) -> Tensor:
+    def values(self, layers: Network, states: Tensor, dropout: Dropout | None = None) -> Tensor:
         """The value of each action, float32 [B, actions], in states float32 [B, states]."""
-        outputs = forward(layers, states)
+        outputs = forward(layers, states, self.settings.activation, dropout)
         if not self.settings.dueling:
             return outputs
         advantages = outputs[:, :-1]
@@ -141,14 +149,17 @@ class DQN:
     @torch.inference_mode()
     def act(self, states: Tensor, *, explore: bool) -> Tensor:
         """The best known actions, int64 [B], of states float32 [B, states]; with `explore`, some at random."""
-        # The value of the state is the same for all actions: the largest advantage decides.
-        best = forward(self.online, states)[:, : self.settings.actions].argmax(1)
+        best = self._best(states)
         if not explore:
             return best
         size, device = len(best), self.device
         random = torch.randint(self.settings.actions, (size,), generator=self.generator, device=device)
         drawn = torch.rand(size, generator=self.generator, device=device)
         return random.where(drawn < self.settings.epsilon_after(self.replay.seen), best)
+
+    def _best(self, states: Tensor) -> Tensor:
+        """The online network's actions, int64 [B]; the state's value is the same for all: the advantage decides."""
+        return forward(self.online, states, self.settings.activation)[:, : self.settings.actions].argmax(1)
 
     def learn(self, transition: Transition) -> dict[str, float]:
         """Remember the transition, and make a round of updates when it is time.
@@ -177,7 +188,7 @@ class DQN:
     def _update(self, drawn: Memory, at: int) -> tuple[Tensor, Tensor]:
         """One gradient step on batch `at`: the values of its actions, and how far they are from their targets."""
         targets = self.targets(drawn.returns[at], drawn.discounts[at], drawn.next_states[at])
-        values = self.values(self.online, drawn.states[at]).gather(1, drawn.actions[at].long())[:, 0]
+        values = self.values(self.online, drawn.states[at], self.dropout).gather(1, drawn.actions[at].long())[:, 0]
         errors = values.detach() - targets
         # The derivative of Huber's loss of the mean weighted error, from where autograd goes on.
         slope = errors.clamp(-HUBER_BOUND, HUBER_BOUND) / len(errors)
@@ -194,9 +205,16 @@ class DQN:
         """What the values should be, float32 [B]; `discounts` is 0 where the episode terminated."""
         later = self.values(self.target, next_states)
         if self.settings.double:
-            best = forward(self.online, next_states)[:, : self.settings.actions].argmax(1, keepdim=True)
-            return returns + discounts * later.gather(1, best)[:, 0]
+            return returns + discounts * later.gather(1, self._best(next_states)[:, None])[:, 0]
         return returns + discounts * later.amax(1)
+
+    def adopt(self, configuration: Mapping[str, Any]) -> None:
+        """See `Learner.adopt`."""
+        settings = other_settings(self.algorithm, self.settings, configuration, FIXED)
+        replay = self.replay.adopted(
+            discount=settings.discount, steps=settings.return_steps, priorities=settings.priorities
+        )
+        swap((self, {"settings": settings}), (self.replay, replay))
 
     def parts(self) -> dict[str, Any]:
         """All that resuming needs; see `Learner`."""

@@ -3,6 +3,7 @@
 An algorithm belongs in the file of its name. Tensors are on the agent's device; batches have one row per environment.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -41,6 +42,21 @@ class Learner(Protocol):
 
     def learn(self, transition: Transition) -> dict[str, float]:
         """Take a transition in, and update the weights when it is time; the figures of the update, or none."""
+
+    def adopt(self, configuration: Mapping[str, Any]) -> None:
+        """Go on with other settings from the next step on; all of them are taken over, or none.
+
+        Weights, targets, the optimiser's moments, replay, rollout, counters and random state stay bit for bit. A
+        schedule goes on from where it is, on its new line. Rows of a replay keep the return and discount that they were
+        taken in with (`replay.py`), and another length of rollouts begins with the next one (`rollout.py`).
+
+        Args:
+            configuration: settings of the algorithm by name, as JSON; those left out stay as they are.
+
+        Raises:
+            InvalidInput: a setting is unknown, out of its range, or one that takes effect with the next training:
+                layers, activation, dropout, the optimiser, the size and kind of the replay, the device.
+        """
 
     def parts(self) -> dict[str, Any]:
         """All that resuming needs, as nested dicts of tensors, numbers, strings and None; no other objects.

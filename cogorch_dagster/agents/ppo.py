@@ -7,22 +7,31 @@ Every rollout is learned from in several epochs of minibatches:
 
 with A of `rollout.advantages` and R = A + V_old(s). They end early before the first minibatch on which the policy is
 further than `kl_bound` from the one that acted, in mean KL(π_old ‖ π), which for discrete actions is exact.
+
+With dropout, π in the loss is the policy of what is left of the network, anew in each minibatch. π_old and V_old are
+those of the whole network, as it is the one that chose the actions: r then is the importance ratio that it should be,
+and the clip bounds what a mask does to it as well. The KL divergence is that of the whole network, which will act next:
+else masks alone would end the epochs.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from cogorch_dagster.agents.a2c import annealed
-from cogorch_dagster.agents.actor_critic import Activation, ActorCritic, Layers, entropy
+from cogorch_dagster.agents.activations import Activation, require_known
+from cogorch_dagster.agents.actor_critic import ActorCritic, Layers, entropy
+from cogorch_dagster.agents.adoption import other_settings, swap
 from cogorch_dagster.agents.checks import number, part, whole, widths
 from cogorch_dagster.agents.learner import Transition
 from cogorch_dagster.agents.rollout import Rollout, advantages
 from cogorch_dagster.errors import InvalidInput
 
+# What a learner in training cannot change.
+FIXED = ("embedding", "heads", "activation", "dropout", "device")
 FIGURES = ("policy_loss", "value_loss", "entropy", "clipped", "kl")
 
 
@@ -34,6 +43,7 @@ class PPOConfiguration:
         embedding: units of the layers that policy and value share; 1 to 8 layers.
         heads: units of the layers that each has for itself after those; 0 to 8 layers.
         activation: relu, silu or tanh.
+        dropout: share of the hidden units that a gradient step leaves out, 0..0.5.
         learning_rate: Adam's at first, above 0 up to 1.
         anneal_steps: steps of all environments over which the learning rate falls in a line to `anneal_to` times
             itself, where it stays; 0: it is constant.
@@ -59,6 +69,7 @@ class PPOConfiguration:
     embedding: tuple[int, ...] = (64,)
     heads: tuple[int, ...] = (64,)
     activation: Activation = "relu"
+    dropout: float = 0.0
     learning_rate: float = 1e-3
     anneal_steps: int = 0
     anneal_to: float = 0.05
@@ -80,8 +91,7 @@ class PPOConfiguration:
         widths("embedding", self.embedding)
         if self.heads:
             widths("heads", self.heads)
-        if self.activation not in get_args(Activation):
-            raise InvalidInput(f"activation must be one of {get_args(Activation)}, got {self.activation!r}")
+        require_known(self.activation, self.dropout)
         number("learning_rate", self.learning_rate, 0, 1, above=True)
         whole("anneal_steps", self.anneal_steps, 0, 10**15)
         number("anneal_to", self.anneal_to, 0, 1)
@@ -157,7 +167,9 @@ class PPO:
         whole("seed", seed, 0, 2**63 - 1)
         self.configuration = configuration
         layers = Layers(states, configuration.embedding, configuration.heads, actions, configuration.activation)
-        self.network = ActorCritic(layers, optimiser="adam", device=configuration.device, seed=seed)
+        self.network = ActorCritic(
+            layers, optimiser="adam", device=configuration.device, seed=seed, dropout=configuration.dropout
+        )
         self.rollout = Rollout(configuration.rollout_steps, states, self.network.device)
         self.seen = 0  # steps of all environments
 
@@ -246,9 +258,16 @@ class PPO:
             loss = loss - settings.entropy_weight * bonus
         with torch.no_grad():
             clipped = ((ratio - 1).abs() > settings.clip).float().mean()
+            if settings.dropout:
+                change = self.network.still(batch.states)[0] - batch.log_probabilities
             kl = -(batch.log_probabilities.exp() * change).sum(-1).mean()
             figures = torch.stack((policy_loss, value_loss, bonus, clipped, kl))
         return loss, figures
+
+    def adopt(self, configuration: Mapping[str, Any]) -> None:
+        """See `Learner.adopt`."""
+        settings = other_settings(self.algorithm, self.configuration, configuration, FIXED)
+        swap((self, {"configuration": settings}), (self.rollout, {"next_steps": settings.rollout_steps}))
 
     def parts(self) -> dict[str, Any]:
         """See `Learner.parts`; the open rollout included."""

@@ -8,6 +8,11 @@ with m = n, or fewer where an episode ended within. So the target of a value is 
 `return + discount * value(next)`, and a truncated episode is bootstrapped from its final observation. Returns of
 several steps are not corrected for actions that the current policy would no longer take; keep n small.
 
+n and gamma may change while rows are there: each row says by its discount what its return is to be completed with, and
+gamma is in it as it was when each of its steps was taken in. So old rows stay true to the old horizon until they make
+room. Another alpha counts for the priorities that are set from then on; whatever the mixture, the weights correct for
+the probabilities P(i) that rows were really drawn with.
+
 Priorities: Schaul, Quan, Antonoglou, Silver, Prioritized Experience Replay, ICLR 2016, proportional variant:
 
     P(i) = p_i^alpha / sum p^alpha,   p_i = |TD error| + epsilon,   w_i = (N P(i))^-beta, over the largest of the batch
@@ -87,8 +92,7 @@ class Replay:
         whole("capacity", capacity, 1, 10**9)
         whole("states", states, 1, 65_536)
         whole("dimensions", dimensions, 1, 65_536)
-        whole("steps", steps, 1, 100)
-        number("discount", discount, 0, 1)
+        _require_terms(discount, steps)
         if max_age is not None:
             whole("max_age", max_age, 1, 10**9)
         self.capacity, self.states, self.dimensions = capacity, states, dimensions
@@ -116,6 +120,22 @@ class Replay:
         self.rows = torch.zeros(length, self.rows.shape[1], device=self.rows.device)
         self.tree = SumTree(length if self.priorities else 1, self.rows.device)
 
+    def adopted(self, *, discount: float, steps: int, priorities: Priorities | None) -> dict[str, Any]:
+        """The attributes that these settings change, for `adoption.swap`; rows, window and sums stay as they are.
+
+        A window that is longer than `steps` by then is joined with the next call of `add`, so no row is lost.
+
+        Raises:
+            InvalidInput: a setting is out of its range, or priorities are to begin or to end.
+        """
+        _require_terms(discount, steps)
+        if (priorities is None) != (self.priorities is None):
+            raise InvalidInput(
+                f"priorities are {self.priorities} and cannot become {priorities} in a learner that is in training: "
+                "that takes effect with the next training"
+            )
+        return {"discount": discount, "steps": steps, "priorities": priorities}
+
     def __len__(self) -> int:
         """Rows that can be drawn."""
         return min(self.added, len(self.rows))
@@ -139,19 +159,21 @@ class Replay:
         discounts = self.discount * ~transition.terminated
         columns = transition.states, transition.next_states, transition.rewards[:, None], discounts[:, None], actions
         self.window.append((torch.cat(columns, 1), transition.terminated | transition.truncated))
-        if len(self.window) == self.steps:
+        while len(self.window) >= self.steps:
             self._append(self._joined())
             del self.window[0]
 
     def _joined(self) -> Tensor:
-        """Rows [B, width] of the oldest step in the window, up to the end of the window or of the episode."""
+        """Rows [B, width] of the oldest step in the window, with up to `steps` - 1 that followed in its episode."""
         n = self.states
-        later = self.window[-1][0]
-        for step, ended in reversed(self.window[:-1]):
+        window = self.window[: self.steps]
+        later = window[-1][0]
+        for step, ended in reversed(window[:-1]):
+            discount = step[:, 2 * n + 1]
             joined = torch.where(ended[:, None], step, later)
             joined[:, :n] = step[:, :n]
-            joined[:, 2 * n] = step[:, 2 * n] + self.discount * later[:, 2 * n].where(~ended, 0.0)
-            joined[:, 2 * n + 1] = step[:, 2 * n + 1].where(ended, self.discount * later[:, 2 * n + 1])
+            joined[:, 2 * n] = step[:, 2 * n] + discount * later[:, 2 * n].where(~ended, 0.0)
+            joined[:, 2 * n + 1] = discount.where(ended, discount * later[:, 2 * n + 1])
             joined[:, 2 * n + 2 :] = step[:, 2 * n + 2 :]
             later = joined
         return later
@@ -260,3 +282,8 @@ class Replay:
             copy_into(rows, step, "rows")
             copy_into(ended, step, "ended")
             self.window.append((rows, ended))
+
+
+def _require_terms(discount: float, steps: int) -> None:
+    whole("steps", steps, 1, 100)
+    number("discount", discount, 0, 1)

@@ -48,7 +48,10 @@ def advantages(
 class Rollout:
     """The last steps of B environments, up to `steps` of them; B is that of the first transition after a `clear`.
 
+    Another length counts from the next rollout on: the present one is filled and learned from as it was begun.
+
     Attributes:
+        next_steps: what `steps` will be after the next `clear`.
         filled: how many steps it holds.
         states, next_states: float32 [steps, B, dimensions].
         actions: int64 [steps, B].
@@ -57,7 +60,7 @@ class Rollout:
     """
 
     def __init__(self, steps: int, dimensions: int, device: torch.device) -> None:
-        self.steps, self.dimensions, self.device = steps, dimensions, device
+        self.steps, self.next_steps, self.dimensions, self.device = steps, steps, dimensions, device
         self._allocate(0)
 
     def _allocate(self, environments: int) -> None:
@@ -79,12 +82,13 @@ class Rollout:
         shape = tuple(transition.states.shape)
         if len(shape) != 2 or shape[1] != self.dimensions or shape[0] == 0:
             raise InvalidInput(f"states must have shape [B, {self.dimensions}] with B at least 1, got {list(shape)}")
-        if shape[0] != self.environments:
+        if shape[0] != self.environments or (not self.filled and self.steps != self.next_steps):
             if self.filled:
                 raise InvalidInput(
                     f"a rollout of {self.environments} environments cannot go on with {shape[0]}; "
                     f"keep their number for {self.steps} steps"
                 )
+            self.steps = self.next_steps
             self._allocate(shape[0])
         at = self.filled
         for name, target in self._tensors().items():
@@ -109,18 +113,23 @@ class Rollout:
     def parts(self) -> dict[str, Any]:
         """The steps so far."""
         found: dict[str, Any] = {name: tensor[: self.filled].clone() for name, tensor in self._tensors().items()}
-        return found | {"filled": self.filled, "environments": self.environments}
+        found |= {"filled": self.filled, "environments": self.environments}
+        return found | ({"steps": self.steps} if self.filled and self.steps != self.next_steps else {})
 
     def restored(self, parts: Mapping[str, Any]) -> "Rollout":
-        """A rollout of this size with the steps of `parts`; this one stays as it is.
+        """A rollout with the steps of `parts`, to be filled to the length that it was begun with; this one stays.
 
         Raises:
             InvalidInput: a part is missing, or does not fit this size.
         """
-        filled, environments = part(parts, "filled"), part(parts, "environments")
-        whole("the saved rollout's steps", filled, 0, self.steps - 1)
+        filled, environments, steps = part(parts, "filled"), part(parts, "environments"), self.next_steps
+        if "steps" in parts:  # It was begun with another length than the next will have.
+            steps = parts["steps"]
+            whole("the saved rollout's length", steps, 1, 65_536)
+        whole("the saved rollout's steps", filled, 0, steps - 1)
         whole("the saved rollout's environments", environments, 1 if filled else 0, 2**24)
-        found = Rollout(self.steps, self.dimensions, self.device)
+        found = Rollout(steps, self.dimensions, self.device)
+        found.next_steps = self.next_steps
         found._allocate(environments)
         for name, tensor in found._tensors().items():
             copy_into(tensor[:filled], parts, name)

@@ -247,7 +247,9 @@ class FleetEnvironment:
         fresh = self._begun(fleets, self._drawn)
         # What was handed out with the step stays as it was.
         self._outcome = Outcome(**_copied(_fields(self._outcome)))
-        self._states = _copied(self._states)
+        # Laid out in memory as after any other step: products of matrices depend on that in their last bit, and an
+        # environment that was restored here has to go on as this one.
+        self._states = {agent: rows.copy(order="K") for agent, rows in self._states.items()}
         self._good, self._violations = self._good.copy(), self._violations.copy()
         self._state.knobs = Knobs(**_copied(_fields(self._state.knobs)))
         _put(_arrays(self), _tree(fresh), fleets)

@@ -130,7 +130,7 @@ def test_a_complete_configuration_is_one_that_stays(algorithm: str) -> None:
     ("algorithm", "configuration", "reason"),
     [
         ("sarsa", {}, "algorithm 'sarsa' is unknown; there are dqn, a2c, ppo, ddpg"),
-        ("dqn", {"hiden": [3]}, "dqn has no setting hiden; its settings are batch_size"),
+        ("dqn", {"hiden": [3]}, "dqn has no setting hiden; its settings are activation, batch_size"),
         ("dqn", {"states": 3}, "dqn has no setting states"),
         ("dqn", {"priorities": {"alfa": 1}}, r"dqn\.priorities has no setting alfa; its settings are alpha"),
         ("dqn", {"learning_rate": "fast"}, "configuration of dqn: learning_rate: Input should be a valid number"),

@@ -73,8 +73,15 @@ class JointTraining:
         """Steps of single fleets, done so far."""
         return self.steps * self.configuration.fleets
 
-    def advance(self) -> None:
+    def advance(self, done: Callable[[AgentName], None] | None = None) -> float:
         """One step of all fleets: every agent acts, and learns from what came of it.
+
+        Args:
+            done: called with each agent as soon as its own step is complete; it may change that agent's settings, and
+                those of the agents before it.
+
+        Returns:
+            The fleets' mean shared reward in the step, with exploration.
 
         Raises:
             Refused: `training_diverged`: an agent's figures are no longer finite.
@@ -91,8 +98,12 @@ class JointTraining:
             rewards = self._tensor(self._reward(step, agent))
             found = learner.learn(Transition(before[agent], actions[agent], rewards, after, terminated, truncated))
             _require_finite(agent, found, self.steps)
-        self._rewards += float(step.rewards.mean())
+            if done is not None:
+                done(agent)
+        reward = float(step.rewards.mean())
+        self._rewards += reward
         self.steps += 1
+        return reward
 
     def _reward(self, step: Step, agent: AgentName) -> np.ndarray[Any, np.dtype[np.float32]]:
         joint = self.configuration

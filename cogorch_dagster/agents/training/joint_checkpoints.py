@@ -5,6 +5,8 @@ and is replaced while it runs; it is named by what is trained on what, so that t
 agent's checkpoint holds the best agent, and goes to the store when training has ended.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from cogorch_dagster.agents import checkpoints
@@ -19,11 +21,20 @@ from cogorch_dagster.settings import Settings
 
 JOINT = "joint"
 FOLDER = "trainings"
+# Settings that came when trainings had been kept without them, and what had been meant: those trainings are found and
+# gone on with as well.
+_PLAIN: dict[str, Any] = {"activation": "relu", "dropout": 0}
+_LATER: dict[str, dict[str, Any]] = {
+    "policy": _PLAIN,
+    "consensus": {"dropout": 0},
+    "ethical": {"dropout": 0},
+    "resource": _PLAIN,
+}
 
 
 def open_path(settings: Settings, parameters: FleetParameters, configuration: JointConfiguration) -> str:
     """Where the checkpoint of this training lies in the lake while it has not ended."""
-    name = digest({"parameters": parameters.digest, "configuration": configuration.document()})
+    name = digest({"parameters": parameters.digest, "configuration": _as_before(configuration.document())})
     return f"{settings.lake_root}/{FOLDER}/{name.removeprefix('sha256:')[:16]}.safetensors"
 
 
@@ -52,7 +63,7 @@ def parts_of(checkpoint: Checkpoint, parameters: FleetParameters, configuration:
     """
     sizes = _sizes(configuration)
     checkpoints.require_compatible(
-        checkpoint,
+        replace(checkpoint, configuration=_as_now(checkpoint.configuration)),
         agent=JOINT,
         algorithm=JOINT,
         configuration=configuration.document(),
@@ -94,6 +105,23 @@ def configuration_of(checkpoint: Checkpoint) -> JointConfiguration:
     if not isinstance(about, dict) or "configuration" not in about:
         raise InvalidInput(f"the checkpoint of agent {checkpoint.agent} is not from a joint training")
     return JointConfiguration.from_document(about["configuration"])
+
+
+def _as_before(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A training's document without the settings of _LATER, where they are what was meant before."""
+    settings = {
+        agent: {name: value for name, value in own.items() if _LATER[agent].get(name, ...) != value}
+        for agent, own in document["settings"].items()
+    }
+    return {**document, "settings": settings}
+
+
+def _as_now(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A training's document as it was saved, with the settings of _LATER that it has not."""
+    settings = document.get("settings")
+    if not isinstance(settings, Mapping):
+        return dict(document)
+    return {**document, "settings": {agent: {**_LATER.get(agent, {}), **own} for agent, own in settings.items()}}
 
 
 def _sizes(configuration: JointConfiguration) -> Sizes:

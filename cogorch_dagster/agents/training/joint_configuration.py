@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from cogorch_dagster.agents import algorithms
+from cogorch_dagster.agents.algorithms import merged
 from cogorch_dagster.agents.checks import number, whole
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.environment import ACTION_COUNTS, AGENTS, RESOURCE_DIMENSIONS, STATE_SIZES
@@ -45,7 +46,7 @@ class JointConfiguration:
         validation_seeds: of an evaluation, 1 to 1000; the same in each, and never those of training or of a report.
         learning: the agents that act and learn; the others leave everything at its defaults.
         aim: what is learned from, the shared reward or each agent's own utility.
-        settings: by agent, settings of its algorithm that differ from the defaults.
+        settings: by agent, settings of its algorithm that differ from the defaults; of a nested one only what differs.
         device: auto (the GPU where there is one), cpu or cuda.
 
     Raises:
@@ -88,8 +89,8 @@ class JointConfiguration:
 
     def settings_of(self, agent: AgentName) -> dict[str, Any]:
         """All settings of an agent's algorithm, as `algorithms.complete` gives them."""
-        own = {**_DEFAULTS[agent](self), "device": self.device, **self.settings.get(agent, {})}
-        return algorithms.complete(ALGORITHMS[agent], own)
+        defaults = {**_DEFAULTS[agent](self), "device": self.device}
+        return algorithms.complete(ALGORITHMS[agent], merged(defaults, self.settings.get(agent, {})))
 
     def seed_of(self, purpose: str) -> int:
         """A seed for one purpose, such as an agent's name: 0 to 2**63 - 1, unrelated to that of any other."""

@@ -94,7 +94,8 @@ def resumable(settings: Settings, parameters: FleetParameters, configuration: Jo
     path = joint_checkpoints.open_path(settings, parameters, configuration)
     if not _there(path):
         raise InvalidInput(
-            f"there is nothing to resume: no training with this configuration in this calibration is open ({path}). "
+            "there is nothing to resume: no training with this configuration, the hyperparameters in force included, "
+            f"is open in this calibration ({path}). "
             "Give the same options as before, name the file, or train without --resume."
         )
     return path
