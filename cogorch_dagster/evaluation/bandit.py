@@ -15,7 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from cogorch_dagster.errors import InvalidInput
+from cogorch_dagster.evaluation.forward import forward_fitted
 from cogorch_dagster.evaluation.importance import Importance, importance, of_probability
+from cogorch_dagster.evaluation.outcome_model import OutcomeModel
 from cogorch_dagster.evaluation.patterns import Floats, Ints, Patterns, Slicing, States, Sums, combine
 
 FOLDS = 5
@@ -35,6 +37,9 @@ class LoggedBandit:
         slices: label of each decision by the name of the slicing, such as {"tenant": (n,), "task": (n,)}. Every
             combination of labels is modelled on its own by the estimators that expect rewards.
         seed: of the draw that puts decisions into cross-fitting folds.
+        features: (n, F) of each decision, known before it; NaN where unknown. The estimators that expect rewards then
+            learn them from these too, each block of rows from those before it (`forward`): rows must be in the order
+            of time.
 
     Raises:
         InvalidInput: columns of different length, an action that is no arm, a reward that is not finite.
@@ -47,6 +52,7 @@ class LoggedBandit:
     sample_weight: Floats | None = None
     slices: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     seed: int = 0
+    features: Floats | None = None
 
     def __post_init__(self) -> None:
         n = len(self.action)
@@ -60,6 +66,10 @@ class LoggedBandit:
         if self.sample_weight is not None:
             usable = (self.sample_weight > 0) & np.isfinite(self.sample_weight)
             _require(self.sample_weight, usable, "sample_weight", "must be above 0 and finite")
+        if self.features is not None and (self.features.ndim != 2 or len(self.features) != n):
+            raise InvalidInput(
+                f"features has shape {self.features.shape}, action has ({n},); give one row per decision"
+            )
         if not np.issubdtype(self.action.dtype, np.integer):
             raise InvalidInput(f"action is of type {self.action.dtype}; give the number of the arm as an integer")
         known = (self.action >= 0) & (self.action < len(self.arms))
@@ -83,11 +93,18 @@ class LoggedBandit:
             InvalidInput: a target of another shape, a negative probability, or a row that does not sum to 1.
         """
         checked = [self._checked(np.asarray(target, dtype=np.float64)) for target in targets]
-        if all(target.ndim == 1 for target in checked):
+        if self.features is None and all(target.ndim == 1 for target in checked):
             return self._shared, [importance(self._shared, target[None]) for target in checked]
         rows = self._by_row
         shape = (len(self), len(self.arms))
         return rows, [of_probability(rows, np.broadcast_to(target, shape)[None]) for target in checked]
+
+    @cached_property
+    def reward_model(self) -> OutcomeModel | None:
+        """The rewards to expect by the features, for the patterns of `against`; None where there are no features."""
+        if self.features is None:
+            return None
+        return forward_fitted(self._by_row, self.features, np.arange(len(self)))
 
     def _checked(self, target: Floats) -> Floats:
         if target.shape not in {(len(self.arms),), (len(self), len(self.arms))}:

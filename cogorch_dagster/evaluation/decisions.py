@@ -8,7 +8,8 @@ An older success that was never judged counts as quality 0, as in every stored r
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -132,8 +133,35 @@ def read_decisions(
     Raises:
         InvalidInput: an empty period, a negative delay, or a context key with a quotation mark.
     """
-    if context_key is not None and (not context_key or '"' in context_key):
-        raise InvalidInput(f"{context_key!r} is no key of a context; give a name without quotation marks")
+    with scored_decisions(
+        settings, policy_id, since, until, seed=seed, feedback_delay=feedback_delay, tenants=tenants, key=context_key
+    ) as found:
+        duck, by_component, inputs, delay = found
+        return replace(_collect(duck, policy_id, by_component, inputs, delay), context_key=context_key)
+
+
+Scored = tuple["duckdb.DuckDBPyConnection", dict[tuple[str, str], RewardConfig], str, timedelta | None]
+
+
+@contextmanager
+def scored_decisions(
+    settings: Settings,
+    policy_id: str,
+    since: datetime,
+    until: datetime,
+    *,
+    seed: int = 0,
+    feedback_delay: timedelta | None = None,
+    tenants: Collection[str] = (),
+    key: str | None = None,
+) -> Iterator[Scored]:
+    """A database with the tables `decisions` and, where there is a configuration, `scored` of `decision_query`.
+
+    With it come the reward configurations by component, the digest of the inputs, and the feedback delay. Arguments
+    and errors are those of `read_decisions`.
+    """
+    if key is not None and (not key or '"' in key):
+        raise InvalidInput(f"{key!r} is no key of a context; give a name without quotation marks")
     if since >= until:
         raise InvalidInput(f"the period is empty: since {since.isoformat()} is not before until {until.isoformat()}")
     if feedback_delay is not None and feedback_delay < timedelta(0):
@@ -150,7 +178,7 @@ def read_decisions(
                 query.scan(settings, feedback, FEEDBACK_SCHEMA),
                 policy_id,
                 seed,
-                context_key,
+                key,
             )
         )
         by_component = _configurations(duck, configs)
@@ -160,7 +188,7 @@ def read_decisions(
         if by_component:
             duck.execute(decision_query.create_scored(by_component, tenants))
         inputs = _digest(observations, feedback, configs)
-        return replace(_collect(duck, policy_id, by_component, inputs, delay), context_key=context_key)
+        yield duck, by_component, inputs, delay
 
 
 def _configurations(duck: "duckdb.DuckDBPyConnection", configs: RewardConfigs) -> dict[tuple[str, str], RewardConfig]:
@@ -245,6 +273,12 @@ def _on_policy(row: tuple[Any, ...]) -> OnPolicy:
 
 
 def _patterns(groups: Sequence[tuple[Any, ...]], arms: tuple[str, ...], logged: Collection[str]) -> Patterns:
+    sums = np.array([group[6:13] for group in groups], dtype=np.float64).reshape(-1, 7)
+    return grouped(trajectories(groups, arms, logged), Sums(*sums.T))
+
+
+def trajectories(groups: Sequence[tuple[Any, ...]], arms: tuple[str, ...], logged: Collection[str]) -> Trajectories:
+    """What was drawn, from rows of (anything, fold, tenant, actions, propensities, action sets, ...)."""
     arm_number = {arm: number for number, arm in enumerate(arms)}
     tenants = tuple(sorted({group[2] for group in groups})) or ("",)
     tenant_number = {tenant: number for number, tenant in enumerate(tenants)}
@@ -264,7 +298,7 @@ def _patterns(groups: Sequence[tuple[Any, ...]], arms: tuple[str, ...], logged: 
     # An arm that no set has named is new: a policy that gives it weight would find it there, and the log says nothing
     # about it. Taken as unavailable it would drop out of the draw, and another policy be evaluated than was asked for.
     sets[:, [arm_number[arm] for arm in arms if arm not in logged]] = True
-    drawn = Trajectories(
+    return Trajectories(
         arms=arms,
         tenants=tenants,
         sets=sets,
@@ -274,8 +308,6 @@ def _patterns(groups: Sequence[tuple[Any, ...]], arms: tuple[str, ...], logged: 
         tenant=np.array([tenant_number[group[2]] for group in groups], dtype=np.int64),
         fold=np.array([group[1] for group in groups], dtype=np.int64),
     )
-    sums = np.array([group[6:13] for group in groups], dtype=np.float64).reshape(-1, 7)
-    return grouped(drawn, Sums(*sums.T))
 
 
 def _slicing(name: str, labels: list[str]) -> Slicing:

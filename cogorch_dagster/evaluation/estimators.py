@@ -21,7 +21,7 @@ import numpy as np
 
 from cogorch_dagster.evaluation.importance import Importance, effective_sample_size, importance
 from cogorch_dagster.evaluation.intervals import quantile
-from cogorch_dagster.evaluation.outcome_model import Predictions, predictions
+from cogorch_dagster.evaluation.outcome_model import OutcomeModel, Predictions, predictions
 from cogorch_dagster.evaluation.patterns import Floats, Patterns
 
 EstimatorName = Literal["ips", "snips", "dm", "dr", "switch", "dros"]
@@ -78,12 +78,19 @@ def estimate(patterns: Patterns, weights: Floats, estimator: EstimatorName = "dr
 
 
 def estimates(
-    patterns: Patterns, ratios: Importance, names: Iterable[EstimatorName] = EVERY
+    patterns: Patterns,
+    ratios: Importance,
+    names: Iterable[EstimatorName] = EVERY,
+    model: OutcomeModel | None = None,
 ) -> dict[EstimatorName, Estimate]:
-    """The value of the first candidate by each of the estimators."""
+    """The value of the first candidate by each of the estimators.
+
+    Args:
+        model: of the rewards; None: the means that `outcome_model` fits.
+    """
     ess = float(effective_sample_size(patterns, ratios.ratio)[0])
     largest = float(ratios.ratio.max(initial=0.0))
-    predicted = predictions(patterns, ratios)
+    predicted = predictions(patterns, ratios, model)
     found: dict[EstimatorName, Estimate] = {}
     for name in names:
         influence = ESTIMATORS[name](patterns, ratios, predicted)

@@ -25,6 +25,7 @@ class OutcomeModel:
         cell: (P, T) number of the draw's mean.
         cell_by_arm: (S, K) number of each arm's mean in each state.
         mass: (cells,) sample weight that each mean rests on.
+        means: (P, T) the means without what features add to them; None where there are no features.
     """
 
     by_arm: Floats
@@ -32,6 +33,15 @@ class OutcomeModel:
     cell: Ints
     cell_by_arm: Ints
     mass: Floats
+    means: Floats | None = None
+
+    def rows(self, patterns: Patterns, which: Ints) -> "OutcomeModel":
+        """The same expectations for `patterns.rows(which)`, without another fit."""
+        visited = patterns.visited(which)
+        means = None if self.means is None else self.means[which]
+        return OutcomeModel(
+            self.by_arm[visited], self.drawn[which], self.cell[which], self.cell_by_arm[visited], self.mass, means
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +84,8 @@ class Predictions:
         corrected = _sums_by(model.cell.ravel()[draws], _flat(weighted)[:, draws], cells)
         left = np.divide(due - corrected, model.mass, out=np.zeros_like(due), where=model.mass > 0)
         moved = np.where(tried, left[:, model.cell], 0.0)
-        return -(moved * model.drawn).sum(axis=2), moved.sum(axis=2)
+        means = model.drawn if model.means is None else model.means
+        return -(moved * means).sum(axis=2), moved.sum(axis=2)
 
 
 def fitted(patterns: Patterns) -> OutcomeModel:

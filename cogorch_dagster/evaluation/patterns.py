@@ -237,6 +237,32 @@ def grouped(drawn: Trajectories, sums: Sums) -> Patterns:
     )
 
 
+def by_row(drawn: Trajectories, reward: Floats, sample_weight: Floats | None = None) -> Patterns:
+    """Decisions that are a pattern each, every draw in a state of its own, so that anything may be known of it.
+
+    Args:
+        reward, sample_weight: as in `group_decisions`.
+
+    Raises:
+        InvalidInput: as `group_decisions`.
+    """
+    _validate(drawn)
+    tried = drawn.tried
+    row, attempt = np.nonzero(tried)
+    state = np.zeros(tried.shape, dtype=np.int64)
+    state[tried] = np.arange(len(row))
+    return Patterns(
+        arms=drawn.arms,
+        tenants=drawn.tenants,
+        action=drawn.action,
+        propensity=np.where(tried, drawn.propensity, 1.0),
+        state=state,
+        states=States(drawn.sets[drawn.set_index[tried]], drawn.tenant[row], attempt, drawn.fold[row]),
+        sums=Sums.of_rows(reward, np.ones(len(reward)) if sample_weight is None else sample_weight),
+        folds=int(drawn.fold.max(initial=0)) + 1,
+    )
+
+
 def combine(columns: list[Ints]) -> Ints:
     """One dense code per distinct row of the columns."""
     code = np.zeros(len(columns[0]), dtype=np.int64)

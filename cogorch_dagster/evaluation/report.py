@@ -18,7 +18,7 @@ from cogorch_dagster.evaluation.estimators import (
 )
 from cogorch_dagster.evaluation.importance import Importance
 from cogorch_dagster.evaluation.intervals import LEVEL, benjamini_hochberg, quantile, two_sided_p
-from cogorch_dagster.evaluation.outcome_model import predictions
+from cogorch_dagster.evaluation.outcome_model import OutcomeModel, predictions
 from cogorch_dagster.evaluation.patterns import Floats, Ints, Patterns
 from cogorch_dagster.evaluation.support import Refusal, Support, impossible, refusal, support
 
@@ -84,21 +84,24 @@ def evaluate(
     *,
     names: Iterable[EstimatorName] = EVERY,
     baseline_name: str = "",
+    model: OutcomeModel | None = None,
 ) -> Report:
     """Evaluate the first candidate of `target` on a log and on each of its slices.
 
-    A slice is a log of its own: its rewards are modelled from its own decisions.
+    A slice is a log of its own: its rewards are modelled from its own decisions, unless `model` is given.
 
     Args:
         baseline: what differences are from; None: the decisions as they were logged.
+        model: of the rewards, such as one with features (`forward`); None: means are fitted.
     """
     names = tuple(names)
-    overall = _evaluation(patterns, target, baseline, names)
+    overall = _evaluation(patterns, target, baseline, names, model)
     slices = []
     for slicing in patterns.slicings:
         for label, which in slicing.rows():
             part = _part(patterns, target, baseline, which)
-            slices.append(SliceEvaluation(slicing.name, label, _evaluation(*part, names)))
+            its = None if model is None else model.rows(patterns, which)
+            slices.append(SliceEvaluation(slicing.name, label, _evaluation(*part, names, its)))
     name = baseline_name or ("as logged" if baseline is None else "baseline")
     return Report(name, overall, _corrected(tuple(slices)))
 
@@ -121,31 +124,38 @@ def evaluate_bandit(
         return Report(baseline_name, Evaluation(empty, {}, None, impossible(rows, len(logged))), ())
     patterns, ratios = logged.against(*((target,) if baseline is None else (target, baseline)))
     against = ratios[1] if baseline is not None else None
-    return evaluate(patterns, ratios[0], against, names=names, baseline_name=baseline_name)
+    return evaluate(patterns, ratios[0], against, names=names, baseline_name=baseline_name, model=logged.reward_model)
 
 
 def _evaluation(
-    patterns: Patterns, target: Importance, baseline: Importance | None, names: tuple[EstimatorName, ...]
+    patterns: Patterns,
+    target: Importance,
+    baseline: Importance | None,
+    names: tuple[EstimatorName, ...],
+    model: OutcomeModel | None,
 ) -> Evaluation:
     found = support(patterns, target)
     refused = refusal(patterns, target, found)
     if refused is not None:
         return Evaluation(found, {}, None, refused)
     known = baseline is None or refusal(patterns, baseline, support(patterns, baseline)) is None
-    apart = _from_baseline(patterns, target, baseline, found) if known else None
-    return Evaluation(found, estimates(patterns, target, names), apart, None)
+    apart = _from_baseline(patterns, target, baseline, found, model) if known else None
+    return Evaluation(found, estimates(patterns, target, names, model), apart, None)
 
 
-def _from_baseline(patterns: Patterns, target: Importance, baseline: Importance | None, found: Support) -> Difference:
-    apart = _influence(patterns, target) - (as_logged(patterns) if baseline is None else _influence(patterns, baseline))
+def _from_baseline(
+    patterns: Patterns, target: Importance, baseline: Importance | None, found: Support, model: OutcomeModel | None
+) -> Difference:
+    other = as_logged(patterns) if baseline is None else _influence(patterns, baseline, model)
+    apart = _influence(patterns, target, model) - other
     se, ess = standard_error(patterns, apart), np.array([found.effective_sample_size])
     p = float(two_sided_p(apart.value, se, ess)[0])
     value, margin = float(apart.value[0]), float(quantile(ess)[0] * se[0])
     return Difference(value, float(se[0]), p, (value - margin, value + margin), p <= 1.0 - LEVEL)
 
 
-def _influence(patterns: Patterns, ratios: Importance) -> Influence:
-    return doubly_robust(patterns, ratios, predictions(patterns, ratios))
+def _influence(patterns: Patterns, ratios: Importance, model: OutcomeModel | None) -> Influence:
+    return doubly_robust(patterns, ratios, predictions(patterns, ratios, model))
 
 
 def _part(
