@@ -1,0 +1,223 @@
+"""Steps that searches need for random search's best score: TPE, halving, and halving with TPE; fleet and digits.
+
+    .venv/bin/python benchmarks/tuning_steps.py [--studies 5] [--trainings 40] [--only digits|fleet] [--quick] [--json]
+
+In each study random search trains `--trainings` trials wholly; its best score is the goal, and its steps the budget of
+the others. Only scores of whole trainings count: a trial of halving counts when it is at the top, and all steps of all
+trials until then are what it took. All searches of a study judge by the same training and evaluation seeds, draw from
+the same space, and draw differently; trials are really paused, as bytes, and go on from them. Steps of evaluations are
+not counted: each whole training has one at its end, and digits have one at every rung. The bar: at most half of random
+search's steps, in the median of the studies. Who does not reach the goal within the budget has needed more than all.
+
+The fleet's agent is `ethical` (PPO) with its eight hyperparameters, over the whole of their search ranges; on digits a
+step is an epoch, and the score is the held-out log-likelihood.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from cogorch_dagster.agents.hyperparameters import first_defaults
+from cogorch_dagster.errors import CogorchError
+from cogorch_dagster.fleet.parameters import default_parameters
+from cogorch_dagster.tuning.halving.fleet_training import FleetTrials
+from cogorch_dagster.tuning.halving.resumable import Resumable
+from cogorch_dagster.tuning.halving.rule import Rule
+from cogorch_dagster.tuning.halving.rungs import Ladder, Trial, ladder, next_job, spent
+from cogorch_dagster.tuning.halving.sampling import Sampler, sample
+from cogorch_dagster.tuning.objective import Budget
+from cogorch_dagster.tuning.sampling import optuna_sampler
+from cogorch_dagster.tuning.space import space_of
+from tests.tuning.halving.digits import SPACE, DigitsTrials
+
+BAR = 0.5
+SEARCHES = ("tpe", "halving", "halving + tpe")
+# A score of a whole training, and the steps of the search until it was known; None: the training failed.
+Found = Iterator[tuple[float | None, int]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is searched in one study."""
+
+    trials: Resumable
+    distributions: Mapping[str, Any]
+    steps: Ladder
+
+
+def digits(seed: int, epochs: int) -> Task:
+    return Task(DigitsTrials(epochs, seed), SPACE, ladder(epochs, eta=3, rungs=4))
+
+
+def fleet(seed: int, episodes: int, fleets: int, horizon: int) -> Task:
+    parameters = default_parameters().model_copy(update={"horizon": horizon})
+    space = space_of("ppo", "wide", first_defaults("ppo"), free=True)
+    trials = FleetTrials(parameters, "ethical", Budget(episodes, 5, fleets, 1), seed, space.of_internal)
+    return Task(trials, space.distributions(), ladder(trials.full, eta=4, rungs=3, unit=trials.unit))
+
+
+def whole(task: Task, values: Mapping[str, Any]) -> float | None:
+    """The score of a trial that is trained through."""
+    try:
+        reached = task.trials.start(values).reach(task.steps.levels[-1], lambda: False)
+    except CogorchError:
+        return None
+    return reached.score if reached is not None else None
+
+
+def random_search(task: Task, seed: int, trainings: int) -> Found:
+    full = task.steps.levels[-1]
+    for number in range(trainings):
+        values = sample(task.distributions, [], sampler="random", seed=seed, number=number)
+        yield whole(task, values), (number + 1) * full
+
+
+def tpe(task: Task, seed: int, budget: int) -> Found:
+    """Optuna's, as searches of hyperparameters use it."""
+    import optuna
+
+    full = task.steps.levels[-1]
+    study = optuna.create_study(direction="maximize")
+    for number in range(budget // full):
+        study.sampler = optuna_sampler("tpe", seed, number)
+        trial = study.ask(dict(task.distributions))
+        score = whole(task, trial.params)
+        study.tell(trial, score, state=None if score is not None else optuna.trial.TrialState.FAIL)
+        yield score, (number + 1) * full
+
+
+def halving(task: Task, seed: int, budget: int, sampler: Sampler) -> Found:
+    """As one worker of a study does it, with the states of paused trials in memory."""
+    rule = Rule(task.steps, budget, task.distributions, sampler, seed)
+    trials: list[Trial] = []
+    values: dict[int, dict[str, Any]] = {}
+    paused: dict[int, bytes] = {}
+    while (job := next_job(rule.ladder, trials, budget)) is not None:
+        if not job.rung:
+            values[job.trial] = rule.values(job.trial, trials, values)
+            trials.append(Trial(job.trial, (), "running"))
+        before = trials[job.trial]
+        try:
+            own, state = values[job.trial], paused.pop(job.trial, None)
+            training = task.trials.start(own) if state is None else task.trials.resume(own, state)
+            reached = training.reach(rule.ladder.levels[job.rung], lambda: False)
+        except CogorchError:
+            trials[job.trial] = Trial(job.trial, before.scores, "failed")
+            continue
+        assert reached is not None
+        trials[job.trial] = Trial(job.trial, (*before.scores, reached.score), "paused")
+        if job.rung == rule.ladder.top:
+            yield reached.score, spent(rule.ladder, trials)
+        else:
+            paused[job.trial] = training.checkpoint()
+
+
+def needed(found: Found, goal: float) -> int | None:
+    """Steps until a score was as good as the goal; None: never."""
+    return next((steps for score, steps in found if score is not None and score >= goal), None)
+
+
+def study(task: Task, seed: int, trainings: int) -> dict[str, Any]:
+    first = list(random_search(task, 1_000_003 * seed + 1, trainings))
+    scores = [score for score, _ in first if score is not None]
+    goal, budget = max(scores), first[-1][1]
+    own = needed(iter(first), goal)
+    assert own is not None
+    steps = {
+        "tpe": needed(tpe(task, 1_000_003 * seed + 2, budget), goal),
+        "halving": needed(halving(task, 1_000_003 * seed + 3, budget, "random"), goal),
+        "halving + tpe": needed(halving(task, 1_000_003 * seed + 4, budget, "tpe"), goal),
+    }
+    shares = {name: math.inf if taken is None else taken / budget for name, taken in steps.items()}
+    return {"goal": goal, "median": statistics.median(scores), "budget": budget, "random": own / budget, **shares}
+
+
+def studies(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    rows, start = [], time.process_time()
+    for seed in range(arguments.first, arguments.first + arguments.studies):
+        task = (
+            digits(seed, arguments.epochs)
+            if name == "digits"
+            else fleet(seed, arguments.episodes, arguments.fleets, arguments.horizon)
+        )
+        rows.append(study(task, seed, arguments.trainings))
+        if not arguments.json:
+            print(f"{name} study {seed}: {_row(rows[-1])}", flush=True)
+    medians = {search: statistics.median(row[search] for row in rows) for search in ("random", *SEARCHES)}
+    return {
+        "studies": rows,
+        "median share of random search's steps": medians,
+        "bar kept": {search: medians[search] <= BAR for search in SEARCHES},
+        "seconds": time.process_time() - start,
+    }
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    shares = "  ".join(f"{name} {_share(row[name])}" for name in ("random", *SEARCHES))
+    return f"goal {row['goal']:.4f} (median {row['median']:.4f}) of {row['budget']} steps: {shares}"
+
+
+def _share(share: float) -> str:
+    return "not reached" if math.isinf(share) else f"{share:.2f}"
+
+
+def _plain(value: Any) -> Any:
+    """Infinite shares as None: JSON has no infinity."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and math.isinf(value) else value
+
+
+def _quiet() -> None:
+    import optuna
+    import torch
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    torch.set_num_threads(1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first study")
+    parser.add_argument("--trainings", type=int, default=40, help="of random search in a study")
+    parser.add_argument("--epochs", type=int, default=27, help="of a whole training on digits")
+    parser.add_argument("--episodes", type=int, default=6, help="of a whole training in the fleet")
+    parser.add_argument("--fleets", type=int, default=48)
+    parser.add_argument("--horizon", type=int, default=60)
+    parser.add_argument("--only", choices=["digits", "fleet"])
+    parser.add_argument("--quick", action="store_true", help="one study of a few small trainings: does it run at all")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        small = {"studies": 1, "trainings": 6, "epochs": 27, "episodes": 4, "fleets": 4, "horizon": 20}
+        vars(arguments).update(small)
+    _quiet()
+    names = [arguments.only] if arguments.only else ["digits", "fleet"]
+    found = {name: studies(name, arguments) for name in names}
+    if arguments.json:
+        print(json.dumps(_plain(found), indent=2))
+        return
+    for name, result in found.items():
+        medians = result["median share of random search's steps"]
+        shown = ", ".join(f"{search} {_share(medians[search])}" for search in ("random", *SEARCHES))
+        print(f"{name}: median share of random search's steps: {shown}; {result['seconds']:.0f} s of CPU")
+        for search, kept in result["bar kept"].items():
+            print(f"  {search}: at most {BAR} of the steps: {'yes' if kept else 'NO'}")
+
+
+if __name__ == "__main__":
+    main()

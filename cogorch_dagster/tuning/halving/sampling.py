@@ -1,0 +1,92 @@
+"""Which parameters a new trial gets: at random, or by TPE from what trials reached at one rung.
+
+Which rung to learn from follows BOHB (Falkner et al. 2018, section 3.2): the highest with enough observations, as
+scores of different rungs cannot be compared. What the parameters are is a matter of the search.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from cogorch_dagster.tuning.halving.rungs import Ladder, Trial, ranked
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+Sampler = Literal["random", "tpe"]
+Values = dict[str, Any]
+# One of so many trials is drawn at random, whatever was learned: a low rung can mislead.
+RANDOM_EACH = 4
+
+
+def sample(
+    distributions: "Mapping[str, BaseDistribution]",
+    observations: Sequence[tuple[Values, float]],
+    *,
+    sampler: Sampler,
+    seed: int,
+    number: int,
+) -> Values:
+    """The values of a new trial.
+
+    Args:
+        distributions: of each parameter, Optuna's.
+        observations: values of other trials and their scores, more is better.
+        seed: of the study, 0 to 2**63 - 1.
+        number: of the trial; with the seed and the observations it decides everything.
+    """
+    from optuna.samplers import RandomSampler, TPESampler
+    from optuna.trial import create_trial
+
+    own = _seed(seed, number)
+    guided = sampler == "tpe" and len(observations) >= enough(distributions) and number % RANDOM_EACH != 0
+    chosen = TPESampler(n_startup_trials=0, multivariate=True, seed=own) if guided else RandomSampler(seed=own)
+    study = _study(chosen)
+    if guided:
+        study.add_trials(
+            [
+                create_trial(params=values, distributions=dict(distributions), value=score)
+                for values, score in observations
+            ]
+        )
+    return dict(study.ask(dict(distributions)).params)
+
+
+def enough(distributions: Mapping[str, Any]) -> int:
+    """Observations from which a rung is learned from: two more than parameters, so that good and bad ones differ."""
+    return len(distributions) + 2
+
+
+def learned_from(
+    ladder: Ladder, trials: Collection[Trial], values: Mapping[int, Values], least: int
+) -> list[tuple[Values, float]]:
+    """Values and scores of the trials that reached the highest rung with at least `least` of them; none if none has.
+
+    Args:
+        values: by the number of the trial.
+    """
+    for rung in range(ladder.top, -1, -1):
+        there = ranked(trials, rung)
+        if len(there) >= least:
+            there.sort(key=lambda trial: trial.number)
+            return [(values[trial.number], trial.scores[rung]) for trial in there]
+    return []
+
+
+def _seed(seed: int, number: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed} trial {number}".encode()).digest()[:4], "big")
+
+
+def _study(sampler: Any) -> Any:
+    import warnings
+
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.create_study(direction="maximize", sampler=sampler)
+    finally:
+        optuna.logging.set_verbosity(before)

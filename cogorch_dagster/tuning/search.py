@@ -1,0 +1,277 @@
+"""The search itself: trials of a study by one or many processes until it has as many as asked for.
+
+The number of trials is the study's, whoever runs them: the same command on another machine joins in. What a worker does
+with one trial is `work`; how trials are shared without loss is `trials.py`.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import IO, Any, Literal
+
+from cogorch_dagster.errors import InvalidInput, Unavailable
+from cogorch_dagster.settings import Settings
+from cogorch_dagster.tuning.objective import Interrupted, Measured, evaluation_seeds, measure, score, seed_of
+from cogorch_dagster.tuning.sampling import check_trials
+from cogorch_dagster.tuning.study import Plan, Study
+from cogorch_dagster.tuning.trials import Trial, Trials
+
+Stop = Callable[[], bool]
+Objective = Callable[[Plan, Mapping[str, Any], Stop], list[Measured]]
+
+MOST_TRIALS = 100_000
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a search stands, whenever a trial has ended.
+
+    Attributes:
+        trial: that ended.
+        ended: complete or failed, of all workers.
+        total: asked for.
+        best: of the complete ones, None before the first.
+    """
+
+    trial: Trial
+    ended: int
+    total: int
+    best: Trial | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search left.
+
+    Attributes:
+        trials: all of the study, in order.
+        best: the highest score, None without a complete trial.
+        pareto: what no other surpasses in every objective.
+        total: asked for; fewer have ended where the search was stopped.
+        lost: workers of this search that died.
+    """
+
+    study: Study
+    trials: list[Trial]
+    best: Trial | None
+    pareto: list[Trial]
+    total: int
+    lost: int = 0
+
+    def count(self, state: Literal["complete", "failed", "running", "waiting"]) -> int:
+        """How many trials are in a state."""
+        return sum(each.state == state for each in self.trials)
+
+    @property
+    def ended(self) -> bool:
+        """Whether all trials asked for are complete or failed."""
+        return self.count("complete") + self.count("failed") >= self.total
+
+
+def run(
+    settings: Settings,
+    study: Study,
+    trials: int,
+    *,
+    workers: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+    stop: Stop | None = None,
+    objective: Objective | None = None,
+) -> Outcome:
+    """Go on with a study until it has so many trials, counting those that it has.
+
+    Args:
+        trials: of the whole study, 1 to 100,000.
+        workers: processes of this machine, 1 to 256; 1 is the caller's own.
+        progress: called for every trial that ends meanwhile, here or elsewhere.
+        stop: asked between the steps of a training; True ends the search there. The trials that were running are gone
+            on with by the next search, from their beginning.
+        objective: what is measured; without it, the real training. For one worker.
+
+    Raises:
+        InvalidInput: a number is outside of its range, or the grid has fewer cells.
+        Refused: `unknown_study`: it was deleted meanwhile.
+        Unavailable: PostgreSQL cannot be reached, or all workers died; everything is kept.
+    """
+    if not 1 <= trials <= MOST_TRIALS or not 1 <= workers <= 256:
+        raise InvalidInput(f"a search has 1 to {MOST_TRIALS} trials and 1 to 256 workers, got {trials} and {workers}")
+    check_trials(study.plan.sampler, study.plan.space, trials)
+    watched = _Watched(settings, study, trials, progress)
+    try:
+        lost = 0
+        if workers == 1:
+            work(settings, study, trials, stop=stop, told=watched.look, objective=objective)
+        elif objective is not None:
+            raise InvalidInput("an objective of the caller's own is measured by one worker; other processes train")
+        else:
+            lost = _share(settings, study, trials, workers, watched, stop)
+        watched.look()
+        return watched.outcome(lost)
+    finally:
+        watched.close()
+
+
+def work(
+    settings: Settings,
+    study: Study,
+    most: int,
+    *,
+    stop: Stop | None = None,
+    told: Callable[[], None] | None = None,
+    objective: Objective | None = None,
+) -> int:
+    """Run trials in this process until the study has `most` and none is running any more; how many it ended.
+
+    Args:
+        told: called after each.
+
+    Raises:
+        As `run`.
+    """
+    objective = objective or trainings
+    stop = stop or (lambda: False)
+    trials, ended = Trials(settings, study, worker_name()), 0
+    try:
+        while not stop():
+            taken = trials.take(most)
+            if taken is None:
+                break
+            if taken == "wait":
+                time.sleep(_POLL_S)
+                continue
+            if not _carried_out(trials, taken, objective, stop):
+                break
+            ended += 1
+            if told is not None:
+                told()
+        return ended
+    finally:
+        trials.close()
+
+
+def trainings(plan: Plan, params: Mapping[str, Any], stop: Stop) -> list[Measured]:
+    """One training for each of the plan's seeds, the same ones in every trial; raises as `measure`."""
+    seeds = evaluation_seeds(plan.seed, plan.budget)
+    return [
+        measure(plan.parameters, plan.agent, params, training_seed(plan.seed, n), plan.budget, seeds=seeds, stop=stop)
+        for n in range(plan.budget.seeds)
+    ]
+
+
+def training_seed(seed: int, number: int) -> int:
+    """The number-th training seed of a study's trials."""
+    return seed_of(seed, "training", number)
+
+
+def worker_name() -> str:
+    """A name that no other worker has; says where it runs."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+def _carried_out(trials: Trials, trial: Trial, objective: Objective, stop: Stop) -> bool:
+    """Run a trial and record what came of it; False where it was stopped."""
+    begun = time.perf_counter()
+    try:
+        found = objective(trials.study.plan, trial.params, stop)
+        summed = score(found)
+    except Interrupted:
+        return False
+    except Unavailable:
+        raise
+    except Exception as error:  # What breaks a training says something about its parameters alone.
+        trials.fail(trial.number, f"{type(error).__name__}: {error}", time.perf_counter() - begun)
+        return True
+    trials.finish(trial.number, summed, found, time.perf_counter() - begun)
+    return True
+
+
+class _Watched:
+    """A search seen from outside: tells of each trial of the study that has ended since the last look."""
+
+    def __init__(
+        self, settings: Settings, study: Study, total: int, progress: Callable[[Progress], None] | None
+    ) -> None:
+        self._trials, self._study, self._total = Trials(settings, study), study, total
+        self._progress = progress
+        self._known = {each.number for each in self._trials.all() if _over(each)}
+
+    def look(self) -> None:
+        if self._progress is None:
+            return
+        found = self._trials.all()
+        for trial in found:
+            if _over(trial) and trial.number not in self._known:
+                self._known.add(trial.number)
+                best = max((t for t in found if t.values), key=lambda t: (t.values or (0.0,))[0], default=None)
+                self._progress(Progress(trial, len(self._known), self._total, best))
+
+    def outcome(self, lost: int) -> Outcome:
+        found = self._trials
+        return Outcome(self._study, found.all(), found.best(), found.pareto(), self._total, lost)
+
+    def close(self) -> None:
+        self._trials.close()
+
+
+def _over(trial: Trial) -> bool:
+    return trial.state in ("complete", "failed")
+
+
+def _share(settings: Settings, study: Study, trials: int, workers: int, watched: _Watched, stop: Stop | None) -> int:
+    """Let processes of this machine work; how many of them died."""
+    with tempfile.TemporaryFile("w+") as log:
+        begun = [_started(settings, study, trials, log) for _ in range(workers)]
+        try:
+            while any(process.poll() is None for process in begun):
+                watched.look()
+                if stop is not None and stop():
+                    break
+                time.sleep(_POLL_S)
+        finally:
+            _ended(begun)
+        lost = len([process for process in begun if process.returncode != 0])
+        stopped = stop is not None and stop()
+        if lost == workers and not stopped and not watched.outcome(lost).ended:
+            log.seek(0)
+            raise Unavailable(
+                f"all {workers} workers died; what they had begun is gone on with by the next search. "
+                f"Their last words: {log.read()[-2000:].strip() or '(none)'}"
+            )
+        return lost
+
+
+def _started(settings: Settings, study: Study, trials: int, log: IO[str]) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "cogorch_dagster.tuning.worker", study.name, str(trials), str(os.getpid())]
+    return subprocess.Popen(
+        command, env=_environment(settings), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log
+    )
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """This process's, with the settings, so that a worker finds the same installation."""
+    given = {name: value for name, value in settings.model_dump().items() if value is not None}
+    url = settings.postgres_url
+    if url is not None:
+        given["postgres_url"] = url.get_secret_value()
+    # Networks this small gain nothing from threads, and workers would take each other's cores.
+    return {**os.environ, "OMP_NUM_THREADS": "1"} | {f"COGORCH_{name.upper()}": str(v) for name, v in given.items()}
+
+
+def _ended(processes: "list[subprocess.Popen[bytes]]") -> None:
+    """Ask the workers to stop after their present step, and see to it that none is left."""
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(2)
+    for process in processes:
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
