@@ -9,7 +9,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from cogorch_dagster.canary.watching import watch
-from cogorch_dagster.service import answers, health, ingest, policies
+from cogorch_dagster.service import answers, health, ingest, policies, updates
 from cogorch_dagster.service.authentication import Authenticator
 from cogorch_dagster.service.documents import read_active
 from cogorch_dagster.service.events import Hub
@@ -58,5 +58,6 @@ def create_app(settings: Settings) -> FastAPI:
     answers.install(app)
     app.include_router(ingest.router)
     app.include_router(policies.router)
+    app.include_router(updates.router)
     app.include_router(health.router)
     return app
