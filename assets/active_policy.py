@@ -1,11 +1,16 @@
 """The versions in force: activation claims what was decided, and nothing else comes into force here."""
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 from pydantic import Field
 
 from assets.policy_versions import policy_versions
 from assets.presentation import moment, table
 from resources.installation import CogorchResource
+
+if TYPE_CHECKING:
+    from cogorch_dagster.policies.activation import Activation
 
 ACTIVE_COLUMNS = {
     "policy": "id of the policy",
@@ -64,6 +69,7 @@ def active_policy(
                 done.append(activation.activate(connection, target, actor=f"dagster:{context.run.job_name}"))
         except Refused as refusal:
             refused.append(refusal)
+    _follow(context, cogorch, done)
     metadata: dict[str, dg.MetadataValue] = {
         "active_versions": _active_table(cogorch),
         "activated": dg.MetadataValue.text(
@@ -78,6 +84,22 @@ def active_policy(
             allow_retries=False,
         )
     return dg.MaterializeResult(metadata=metadata)
+
+
+def _follow(context: dg.AssetExecutionContext, cogorch: CogorchResource, done: "list[Activation]") -> None:
+    """Let the registry call hyperparameters that came into force its champion; nothing in force depends on it."""
+    from cogorch_dagster.errors import CogorchError
+    from cogorch_dagster.policies.hyperparameters import AGENT_KINDS, policy_of
+
+    of_agents = {policy_of(agent) for agent in AGENT_KINDS}
+    for each in done:
+        if each.policy_id in of_agents:
+            from cogorch_dagster.tuning.registration import follow
+
+            try:
+                follow(cogorch.settings, each.policy_id)
+            except CogorchError as error:
+                context.log.warning(f"The registry does not name {each.policy_id}@{each.version} its champion: {error}")
 
 
 def _active_table(cogorch: CogorchResource) -> dg.TableMetadataValue:

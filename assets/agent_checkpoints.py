@@ -1,6 +1,7 @@
 """The four agents, trained together in the simulated fleet: one partition for each, one training for all."""
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from cogorch_dagster.agents.training.joint_configuration import JointConfiguration
     from cogorch_dagster.agents.training.kept_training import KeptTraining
     from cogorch_dagster.fleet.parameters import FleetParameters
+    from cogorch_dagster.fleet.signals import AgentName
     from cogorch_dagster.settings import Settings
 
 CURVE_COLUMNS = {
@@ -66,13 +68,19 @@ def agent_checkpoints(
     a run names, all four agents are trained, stored and reported, and no agent is mixed with others than it learned
     with. Everything is written to a file after each evaluation. A run that is stopped or killed leaves the stored
     checkpoints as they were, and the next one with the same settings in the same calibration goes on from that file.
+
+    Hyperparameters are those in force, where an agent has a policy of them; the metadata name the versions.
     """
+    from cogorch_dagster.agents.hyperparameters import training_settings, versions_in_force
     from cogorch_dagster.agents.training.kept_training import train_and_keep
     from cogorch_dagster.errors import Refused
+    from cogorch_dagster.platform.database import transaction
 
     settings = cogorch.settings
     parameters, calibration = _fleet(settings)
-    configuration = _configuration(config)
+    with transaction(settings) as connection:
+        versions = versions_in_force(connection)
+    configuration = _configuration(config, training_settings(versions))
     resumed = _open_training(context, settings, parameters, configuration) if config.resume else None
     begun = time.monotonic()
     try:
@@ -99,6 +107,8 @@ def agent_checkpoints(
         )
     seconds = time.monotonic() - begun
     metadata = _metadata(found, calibration=calibration, seconds=seconds, resumed=resumed is not None)
+    metadata["hyperparameters"] = dg.MetadataValue.json({agent: each.ref for agent, each in versions.items()})
+    metadata["registry"] = _registered(context, settings, found, {agent: each.ref for agent, each in versions.items()})
     for agent, stored in found.agents.items():
         own = _own(stored)
         if agent in context.partition_keys:
@@ -106,6 +116,24 @@ def agent_checkpoints(
         else:
             context.log_event(dg.AssetMaterialization(context.asset_key, partition=agent, metadata={**metadata, **own}))
     return dg.MaterializeResult(metadata=metadata)
+
+
+def _registered(
+    context: dg.AssetExecutionContext,
+    settings: "Settings",
+    found: "KeptTraining",
+    versions: "Mapping[AgentName, str]",
+) -> dg.TextMetadataValue:
+    """Enter the agents into the registry; they are stored already, so one that cannot be reached costs only that."""
+    from cogorch_dagster.errors import CogorchError
+    from cogorch_dagster.tuning.registration import register_agents
+
+    try:
+        made = register_agents(settings, found.agents, found.training.parameters, policy_versions=versions)
+    except CogorchError as error:
+        context.log.warning(f"The agents are stored, but not registered: {error}")
+        return dg.MetadataValue.text(f"not registered: {error}")
+    return dg.MetadataValue.text(", ".join(f"{each.name} {each.version}" for each in made.values()))
 
 
 def _fleet(settings: "Settings") -> "tuple[FleetParameters, str]":
@@ -119,12 +147,12 @@ def _fleet(settings: "Settings") -> "tuple[FleetParameters, str]":
     return (latest.parameters, latest.digest) if latest else (default_parameters(), "none: documented defaults")
 
 
-def _configuration(config: TrainingConfig) -> "JointConfiguration":
+def _configuration(config: TrainingConfig, settings: "Mapping[AgentName, Mapping[str, Any]]") -> "JointConfiguration":
     from cogorch_dagster.agents.training.joint_configuration import JointConfiguration
 
     names = ("fleets", "steps", "evaluate_every", "validation_seeds")
     given: dict[str, Any] = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
-    return JointConfiguration(**given, seed=config.seed)
+    return JointConfiguration(**given, seed=config.seed, settings=settings)
 
 
 def _open_training(

@@ -1,4 +1,4 @@
-"""What happens by the clock: every hour is closed properly, every night the agents learn and the house is cleaned.
+"""What happens by the clock: hours are closed, agents learn by night and are tuned by the week, the house is cleaned.
 
 What happens because of data is in `sensors/`; the hourly run is the net beneath them.
 """
@@ -7,9 +7,10 @@ from datetime import timedelta
 
 import dagster as dg
 
-from assets.agent_partitions import ALL_AGENTS
+from assets.agent_partitions import AGENTS, ALL_AGENTS
 from assets.partitions import key_of, range_tags
 from cogorch_dagster.lake.hours import floor_hour
+from jobs import tuning_agents
 from jobs.causes import causes
 from jobs.clean_up import clean_up
 from jobs.learning import learning_loop
@@ -85,6 +86,58 @@ def causes_every_six_hours(
     return dg.RunRequest(run_key=f"causes:{context.scheduled_execution_time:%Y-%m-%dT%H}")
 
 
+@dg.schedule(
+    job=tuning_agents.hyperparameter_tuning,
+    cron_schedule="11 4 * * 0",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def weekly_tuning(
+    context: dg.ScheduleEvaluationContext, cogorch: CogorchResource
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Searches better hyperparameters of each agent, one after the other; the seed is the date."""
+    return _weekly(context, cogorch, "tuned_hyperparameters")
+
+
+@dg.schedule(
+    job=tuning_agents.architecture_search,
+    cron_schedule="11 4 * * 6",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def weekly_architectures(
+    context: dg.ScheduleEvaluationContext, cogorch: CogorchResource
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Searches a better network for each agent, one after the other; the seed is the date."""
+    return _weekly(context, cogorch, "architectures")
+
+
+def _weekly(
+    context: dg.ScheduleEvaluationContext, cogorch: CogorchResource, asset: str
+) -> list[dg.RunRequest] | dg.SkipReason:
+    from cogorch_dagster.platform.database import transaction
+    from cogorch_dagster.policies import flags
+
+    with transaction(cogorch.settings) as connection:
+        if not flags.get_flag(connection, flags.LEARNING):
+            return dg.SkipReason("the kill switch learning.enabled is off")
+    day = context.scheduled_execution_time
+    config = tuning_agents.config_of(asset, int(f"{day:%Y%m%d}"))
+    return [
+        dg.RunRequest(run_key=f"weekly:{asset}:{day:%Y-%m-%d}:{agent}", partition_key=agent, run_config=config)
+        for agent in AGENTS
+    ]
+
+
+nightly_features = dg.ScheduleDefinition(
+    name="nightly_features",
+    job=tuning_agents.feature_engineering,
+    cron_schedule="47 2 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Features of the decisions of the last two days, and what they are worth.",
+)
+
 nightly_clean_up = dg.ScheduleDefinition(
     name="nightly_clean_up",
     job=clean_up,
@@ -94,4 +147,7 @@ nightly_clean_up = dg.ScheduleDefinition(
     description="Retention, files that nothing refers to, drafts that nobody decided on, old runs of Dagster.",
 )
 
-schedules = [hourly_loop, nightly_retraining, causes_every_six_hours, nightly_clean_up]
+schedules = [
+    *(hourly_loop, nightly_retraining, causes_every_six_hours, nightly_clean_up),
+    *(weekly_tuning, weekly_architectures, nightly_features),
+]

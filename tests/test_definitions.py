@@ -36,7 +36,7 @@ def test_a_fresh_interpreter_loads_no_heavy_package() -> None:
 def test_every_asset_tells_a_stranger_what_it_is() -> None:
     for name, spec in specs().items():
         assert spec.description and len(spec.description) > 60, name
-        assert spec.group_name in {"sources", "observe", "score", "learn", "act", "agents", "causes"}, name
+        assert spec.group_name in {"sources", "observe", "score", "learn", "act", "agents", "causes", "tuning"}, name
         assert spec.owners and spec.kinds, name
     assert set(specs()) >= ASSETS
 
@@ -54,6 +54,8 @@ def test_the_graph_is_the_chain_of_the_design() -> None:
     assert after["insights"] == {"causal_effects"}
     assert after["fleet_calibration"] == {"observations"}
     assert after["agent_checkpoints"] == {"fleet_calibration"}
+    assert after["tuned_hyperparameters"] == after["architectures"] == {"fleet_calibration"}
+    assert after["engineered_features"] == {"rewards"}
     assert after["coordination"] == {"agent_checkpoints"}
     assert after["recommendations"] == {"agent_checkpoints", "coordination"}
 
@@ -82,9 +84,10 @@ def test_the_gate_is_a_blocking_check_on_the_candidates() -> None:
         *("calibration_fits", "calibration_inputs"),
         *("graph_acyclic", "graph_stable", "input_shift"),
         *("beats_static", "weights_finite", "inference_latency", "equilibrium_verified"),
+        *("within_bounds", "better_on_fresh_seeds", "no_leakage"),
     }
     assert {name for name, spec in checks.items() if spec.blocking} == {
-        *("policy_approved", "beats_static", "weights_finite")
+        *("policy_approved", "beats_static", "weights_finite", "no_leakage")
     }
 
 
@@ -94,11 +97,13 @@ def test_everything_that_makes_it_run_alone_is_running_by_default() -> None:
         "new_or_stale_hours",
         "low_reward",
         "waiting_decisions",
+        "falling_agents",
     }
     for sensor in repository.sensor_defs:
         assert sensor.default_status is dg.DefaultSensorStatus.RUNNING, sensor.name
     assert {schedule.name for schedule in repository.schedule_defs} == {
-        *("hourly_loop", "nightly_clean_up", "nightly_retraining", "causes_every_six_hours")
+        *("hourly_loop", "nightly_clean_up", "nightly_retraining", "causes_every_six_hours"),
+        *("weekly_tuning", "weekly_architectures", "nightly_features"),
     }
     for schedule in repository.schedule_defs:
         assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING, schedule.name
@@ -106,6 +111,7 @@ def test_everything_that_makes_it_run_alone_is_running_by_default() -> None:
 
 def test_light_jobs_run_in_one_process() -> None:
     jobs = ("learning_loop", "tuning", "review", "activation", "canary_step", "rollback")
+    jobs += ("hyperparameter_tuning", "architecture_search", "feature_engineering")
     for job in (*jobs, "causes", "clean_up", "retraining"):
         assert defs.resolve_job_def(job).executor_def is dg.in_process_executor, job
 
