@@ -16,6 +16,7 @@ from cogorch_dagster.cli import (
     causal,
     doctor,
     evaluate,
+    features,
     flags,
     fleet,
     guard,
@@ -23,10 +24,12 @@ from cogorch_dagster.cli import (
     nash,
     observations,
     policy,
+    registry,
     run,
     setup,
     stats,
     token,
+    tune,
 )
 from cogorch_dagster.cli.output import EXIT_CODES, examples, report_error
 from cogorch_dagster.errors import CogorchError
@@ -56,6 +59,9 @@ app.command("evaluate", short_help="What a policy would have been worth.", epilo
 app.command("nash", short_help="Equilibrium of a game in a file.", epilog=nash.NASH_EPILOG)(nash.nash)
 app.add_typer(causal.app, name="causal", short_help="Causes, effects, what-if, and what changed.")
 app.add_typer(agents.app, name="agents", short_help="Train and compare the fleet's agents.")
+app.add_typer(tune.app, name="tune", short_help="Search better hyperparameters of an agent.")
+app.add_typer(registry.app, name="registry", short_help="What was trained, version by version.")
+app.add_typer(features.app, name="features", short_help="Features of decisions, and what they are worth.")
 app.add_typer(guard.app, name="guard", short_help="Rules that must hold whatever is proposed.")
 app.add_typer(canary.app, name="canary", short_help="Versions that take over traffic by steps.")
 app.add_typer(audit.app, name="audit", short_help="The log of all that happened.")

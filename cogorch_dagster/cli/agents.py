@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cogorch_dagster.cli import agents_serving
 from cogorch_dagster.cli.output import JsonOption, Output, examples, fields, load_settings, say, table
+from cogorch_dagster.cli.training_options import (
+    CalibrationOption,
+    parameters_of,
+    require_png,
+    stopping,
+    write_picture,
+)
 
 if TYPE_CHECKING:
     from cogorch_dagster.agents.store import StoredCheckpoint
     from cogorch_dagster.agents.training.joint import Progress
     from cogorch_dagster.agents.training.joint_controller import JointController
     from cogorch_dagster.agents.training.kept_training import KeptTraining
-    from cogorch_dagster.fleet.parameters import FleetParameters
+    from cogorch_dagster.fleet.signals import AgentName
+    from cogorch_dagster.policies.store import PolicyVersion
     from cogorch_dagster.settings import Settings
 
 app = typer.Typer(
@@ -24,10 +33,6 @@ app = typer.Typer(
     epilog=examples("cogorch agents train --steps 3000", "cogorch agents compare --baselines static,q-learning"),
 )
 
-CalibrationOption = Annotated[
-    str,
-    typer.Option(metavar="latest|default|FILE", help="The fleet: last calibration (else the defaults), or a file."),
-]
 SeedsOption = Annotated[int, typer.Option(min=2, max=1000, help="Fresh seeds.")]
 FirstSeedOption = Annotated[int, typer.Option(min=0, max=2**32, help="The first of them.")]
 CheckpointOption = Annotated[
@@ -58,25 +63,30 @@ def train(
 ) -> None:
     """Train the four agents jointly in simulated fleets and store the best of them, one checkpoint for each.
 
+    Their hyperparameters are those in force (policies agent-policy, agent-consensus, ...), where there are any.
     Everything is written to a file after each evaluation. Ctrl-C ends the training after its present step; --resume
     with the same options then goes on as if it had never stopped.
     """
     out = Output(as_json)
+    from cogorch_dagster.agents import hyperparameters
     from cogorch_dagster.agents.training.joint_configuration import JointConfiguration
     from cogorch_dagster.agents.training.kept_training import resumable, train_and_keep
 
-    _require_png(plot)
+    require_png(plot)
     settings = load_settings()
-    parameters = _parameters(settings, calibration)
-    configuration = JointConfiguration(fleets=fleets, steps=steps, seed=seed)
+    parameters = parameters_of(settings, calibration)
+    versions = _hyperparameters(settings)
+    own = hyperparameters.training_settings(versions)
+    configuration = JointConfiguration(fleets=fleets, steps=steps, seed=seed, settings=own)
     path = resumable(settings, parameters, configuration) if resume else None
-    with _stopping(minutes) as (stop, interrupted), _progress(configuration.steps) as show:
+    with stopping(minutes) as (stop, interrupted), _progress(configuration.steps) as show:
         found = train_and_keep(
             settings, parameters, configuration, resume=path, progress=show, stop=stop, store_stopped=not interrupted()
         )
     if plot is not None:
         _plot_curve(found, plot)
-    out.result(_trained(found), lambda: _show_trained(found))
+    refs = {agent: version.ref for agent, version in versions.items()}
+    out.result(_trained(found) | {"hyperparameters": refs}, lambda: _show_trained(found))
     if interrupted():
         raise typer.Exit(130)
 
@@ -100,7 +110,7 @@ def evaluate(
     from cogorch_dagster.agents.training.joint_checkpoints import configuration_of
 
     settings = load_settings()
-    parameters = _parameters(settings, calibration)
+    parameters = parameters_of(settings, calibration)
     agents, controller = _agents(settings, checkpoint)
     configuration = configuration_of(load(settings, agents["policy"]))
     scores = scored(parameters, controller, range(first_seed, first_seed + seeds), configuration)
@@ -146,11 +156,11 @@ def compare(
     from cogorch_dagster.agents.store import load
     from cogorch_dagster.agents.training.joint_checkpoints import configuration_of
 
-    _require_png(plot)
+    require_png(plot)
     names = [name.strip() for name in baselines.split(",")]
     require_known(names)
     settings = load_settings()
-    parameters = _parameters(settings, calibration)
+    parameters = parameters_of(settings, calibration)
     agents, controller = _agents(settings, checkpoint)
     found = contest(
         parameters,
@@ -161,7 +171,7 @@ def compare(
         told=say,
     )
     if plot is not None:
-        _write(plot, found.picture())
+        write_picture(plot, found.picture())
 
     def show() -> None:
         for name in names:
@@ -208,22 +218,18 @@ def list_checkpoints(
     out.result({"checkpoints": found}, show)
 
 
-def _parameters(settings: "Settings", given: str) -> "FleetParameters":
-    from cogorch_dagster.fleet.calibration import store
-    from cogorch_dagster.fleet.parameters import default_parameters
-    from cogorch_dagster.fleet.parameters_file import parameters_from_file
+agents_serving.register(app)
+
+
+def _hyperparameters(settings: "Settings") -> "dict[AgentName, PolicyVersion]":
+    """The versions in force, which are named."""
+    from cogorch_dagster.agents.hyperparameters import versions_in_force
     from cogorch_dagster.platform.database import transaction
 
-    if given == "default":
-        return default_parameters()
-    if given != "latest":
-        return parameters_from_file(Path(given))
     with transaction(settings) as connection:
-        found = store.latest(connection)
-    if found is None:
-        say("nothing is calibrated yet, so the fleet has its documented defaults")
-        return default_parameters()
-    return found.parameters
+        found = versions_in_force(connection)
+    say(f"hyperparameters: {', '.join(version.ref for version in found.values()) or 'those of the training itself'}")
+    return found
 
 
 def _agents(settings: "Settings", digests: list[str] | None) -> "tuple[dict[Any, StoredCheckpoint], JointController]":
@@ -244,27 +250,6 @@ def _agents(settings: "Settings", digests: list[str] | None) -> "tuple[dict[Any,
             )
         agents = {agent: named[agent] for agent in AGENTS}
     return agents, kept_training.stored_controller(settings, agents)
-
-
-@contextmanager
-def _stopping(minutes: float | None) -> "Iterator[tuple[Callable[[], bool], Callable[[], bool]]]":
-    """Whether to stop, by the clock or by Ctrl-C, and whether it was Ctrl-C; a second one interrupts at once."""
-    import signal
-    import time
-
-    deadline = None if minutes is None else time.monotonic() + 60 * minutes
-    asked: list[int] = []
-
-    def on_signal(number: int, _frame: object) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    before = signal.signal(signal.SIGINT, on_signal)
-    try:
-        yield lambda: bool(asked) or (deadline is not None and time.monotonic() >= deadline), lambda: bool(asked)
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -321,13 +306,6 @@ def _show_trained(found: "KeptTraining") -> None:
         table(("agent", "algorithm", "steps", "digest"), rows, right=("steps",))
 
 
-def _require_png(plot: Path | None) -> None:
-    from cogorch_dagster.errors import InvalidInput
-
-    if plot is not None and plot.suffix != ".png":
-        raise InvalidInput(f"{plot} must end in .png")
-
-
 def _plot_curve(found: "KeptTraining", path: Path) -> None:
     import numpy as np
 
@@ -339,13 +317,4 @@ def _plot_curve(found: "KeptTraining", path: Path) -> None:
         return
     each = training.configuration.evaluate_every * training.configuration.fleets
     rewards = np.array([point["reward"] for point in training.curve])
-    _write(path, learning_curves({"joint": rewards}, steps_per_point=each))
-
-
-def _write(path: Path, picture: bytes) -> None:
-    from cogorch_dagster.errors import InvalidInput
-
-    try:
-        path.write_bytes(picture)
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error}") from error
+    write_picture(path, learning_curves({"joint": rewards}, steps_per_point=each))

@@ -1,0 +1,200 @@
+"""`cogorch registry`: versions of agents, hyperparameters and reward models; compare them, let them act again."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cogorch_dagster.cli.output import JsonOption, Output, examples, fields, load_settings, table
+from cogorch_dagster.cli.training_options import write_picture
+
+if TYPE_CHECKING:
+    from cogorch_dagster.registry.differences import Difference
+    from cogorch_dagster.registry.records import Registered
+    from cogorch_dagster.tuning.side_by_side import Reproduction, SideBySide
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="What was trained and tuned, version by version.",
+    epilog=examples("cogorch registry list", "cogorch registry evaluate agent-policy@previous agent-policy@champion"),
+)
+
+RefArgument = Annotated[str, typer.Argument(metavar="NAME@VERSION", help="Or NAME@champion, @previous, @candidate.")]
+
+
+@app.command("list", short_help="Names, or the versions of one.", epilog=examples("cogorch registry list agent-policy"))
+def list_versions(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Default: the newest version of each.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Newest to show.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """The newest version of each name, or all versions of one, the newest first."""
+    out = Output(as_json)
+    from cogorch_dagster.registry import store
+
+    settings = load_settings()
+    if name is None:
+        found = [store.versions(settings, each)[0] for each in store.names(settings)][:limit]
+    else:
+        found = store.versions(settings, name)[:limit]
+
+    def show() -> None:
+        if not found:
+            print("nothing is registered yet" if name is None else f"{name} has no version")
+            return
+        rows = [
+            (e.ref, e.created_at, ", ".join(e.aliases), e.metrics.get("reward"), e.lineage.policy_version, e.digest)
+            for e in found
+        ]
+        table(("version", "registered", "aliases", "reward", "policy", "digest"), rows, right=("reward",))
+
+    out.result({"versions": found}, show)
+
+
+@app.command(short_help="Everything about one.", epilog=examples("cogorch registry show agent-policy@champion"))
+def show(ref: RefArgument, as_json: JsonOption = False) -> None:
+    """A version's files, parameters, metrics, and where it comes from."""
+    out = Output(as_json)
+    from cogorch_dagster.registry import store
+
+    found = store.find(load_settings(), ref)
+    out.result(found, lambda: _show(found))
+
+
+@app.command(
+    short_help="In what two differ.",
+    epilog=examples("cogorch registry compare agent-policy@previous agent-policy@champion"),
+)
+def compare(first: RefArgument, second: RefArgument, as_json: JsonOption = False) -> None:
+    """The parameters, metrics and origins in which two versions differ, as they were recorded."""
+    out = Output(as_json)
+    from cogorch_dagster.registry import store
+    from cogorch_dagster.registry.differences import differences
+
+    settings = load_settings()
+    before, after = store.find(settings, first), store.find(settings, second)
+    found = differences(before, after)
+    value = {"first": before.ref, "second": after.ref, "differences": found}
+    out.result(value, lambda: _show_differences(before, after, found))
+
+
+@app.command(
+    short_help="Name the one to use.",
+    epilog=examples(
+        "cogorch registry alias agent-policy champion 3", "cogorch registry alias agent-policy champion previous"
+    ),
+)
+def alias(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Such as agent-policy.")],
+    alias: Annotated[str, typer.Argument(metavar="ALIAS", help="candidate, champion or previous.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="A number, or another alias.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Let an alias name a version; a new champion makes the old one the previous.
+
+    The champion of an agent's hyperparameters follows from what is in force: decide on that with `cogorch policy`.
+    """
+    out = Output(as_json)
+    from cogorch_dagster.registry.aliases import set_alias
+
+    found = set_alias(load_settings(), name, alias, version)
+    out.result(found, lambda: print(f"{found.ref} is {', '.join(found.aliases)}"))
+
+
+@app.command(
+    short_help="Let agents act again.",
+    epilog=examples(
+        "cogorch registry evaluate agent-policy@3",
+        "cogorch registry evaluate agent-policy@previous agent-policy@champion --seeds 20 --plot beside.png",
+    ),
+)
+def evaluate(
+    first: RefArgument,
+    second: Annotated[str | None, typer.Argument(metavar="[NAME@VERSION]", help="To stand beside it.")] = None,
+    seeds: Annotated[int, typer.Option(min=2, max=1000, help="Fresh seeds, for two.")] = 20,
+    first_seed: Annotated[int, typer.Option(min=0, max=2**32, help="The first of them.")] = 0,
+    plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Write the comparison of two there.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """One version: measure it again as when it was trained. Two: let both steer the same fresh fleets, and compare.
+
+    Each acts together with the agents that it was trained with. Exit code 1: a version does not reproduce its metrics.
+    """
+    out = Output(as_json)
+    from cogorch_dagster.errors import InvalidInput
+    from cogorch_dagster.registry import store
+    from cogorch_dagster.tuning.side_by_side import reproduce, side_by_side
+
+    if plot is not None and (second is None or plot.suffix != ".png"):
+        raise InvalidInput(f"--plot {plot} needs two versions and a name that ends in .png")
+    settings = load_settings()
+    if second is None:
+        again = reproduce(settings, store.find(settings, first))
+        out.result(_reproduction(again), lambda: _show_reproduction(again))
+        if not again.same:
+            raise typer.Exit(1)
+        return
+    before, after = store.find(settings, first), store.find(settings, second)
+    found = side_by_side(settings, before, after, seeds=range(first_seed, first_seed + seeds))
+    if plot is not None:
+        write_picture(plot, found.picture())
+    out.result(found.document(), lambda: _show_side_by_side(found))
+
+
+@app.command(short_help="Clear away what is left over.", epilog=examples("cogorch registry prune"))
+def prune(as_json: JsonOption = False) -> None:
+    """Remove files and figures of registrations that were killed; versions stay."""
+    out = Output(as_json)
+    from cogorch_dagster.registry.pruning import prune
+
+    found = prune(load_settings())
+    out.result(found, lambda: print(f"removed {found.files} files and {found.runs} unfinished registrations"))
+
+
+def _show(found: "Registered") -> None:
+    origin = found.lineage.texts()
+    fields(
+        [
+            ("version", found.ref),
+            ("registered", found.created_at),
+            ("aliases", ", ".join(found.aliases) or None),
+            ("digest", found.digest),
+            *origin.items(),
+            *found.tags.items(),
+        ]
+    )
+    print()
+    table(("file", "bytes", "sha256"), [(n, a.bytes, a.sha256) for n, a in found.files.items()], right=("bytes",))
+    for title, values in (("parameter", found.params), ("metric", found.metrics)):
+        if values:
+            print()
+            table((title, "value"), [(name, _exact(value)) for name, value in sorted(values.items())])
+
+
+def _show_differences(first: "Registered", second: "Registered", found: "list[Difference]") -> None:
+    if not found:
+        print(f"{first.ref} and {second.ref} do not differ")
+        return
+    rows = [(each.part, each.name, _exact(each.first), _exact(each.second), each.change) for each in found]
+    table(("of", "name", first.ref, second.ref, "change"), rows, right=("change",))
+
+
+def _show_reproduction(found: "Reproduction") -> None:
+    rows = [(name, _exact(value), _exact(found.found[name])) for name, value in sorted(found.recorded.items())]
+    table(("metric", "recorded", "found"), rows)
+    print("the same, bit for bit" if found.same else "not the same: another device, processor or code rounds otherwise")
+
+
+def _show_side_by_side(found: "SideBySide") -> None:
+    print(f"{found.second.ref} against {found.first.ref}, each with the agents it was trained with")
+    for each in found.comparisons.values():
+        print(f"  {each.verdict}")
+
+
+def _reproduction(found: "Reproduction") -> dict[str, Any]:
+    return {"version": found.version.ref, "recorded": found.recorded, "found": found.found, "same": found.same}
+
+
+def _exact(value: object) -> object:
+    return repr(value) if isinstance(value, float) else value

@@ -1,0 +1,77 @@
+"""What commands that train have in common: the fleet to train in, when to stop, where a picture goes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cogorch_dagster.cli.output import say
+
+if TYPE_CHECKING:
+    from cogorch_dagster.fleet.parameters import FleetParameters
+    from cogorch_dagster.settings import Settings
+
+CalibrationOption = Annotated[
+    str,
+    typer.Option(metavar="latest|default|FILE", help="The fleet: last calibration (else the defaults), or a file."),
+]
+
+
+def parameters_of(settings: "Settings", given: str) -> "FleetParameters":
+    """The fleet that an option names."""
+    from cogorch_dagster.fleet.calibration import store
+    from cogorch_dagster.fleet.parameters import default_parameters
+    from cogorch_dagster.fleet.parameters_file import parameters_from_file
+    from cogorch_dagster.platform.database import transaction
+
+    if given == "default":
+        return default_parameters()
+    if given != "latest":
+        return parameters_from_file(Path(given))
+    with transaction(settings) as connection:
+        found = store.latest(connection)
+    if found is None:
+        say("nothing is calibrated yet, so the fleet has its documented defaults")
+        return default_parameters()
+    return found.parameters
+
+
+@contextmanager
+def stopping(minutes: float | None) -> "Iterator[tuple[Callable[[], bool], Callable[[], bool]]]":
+    """Whether to stop, by the clock or by Ctrl-C, and whether it was Ctrl-C; a second one interrupts at once."""
+    import signal
+    import time
+
+    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    asked: list[int] = []
+
+    def on_signal(number: int, _frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield lambda: bool(asked) or (deadline is not None and time.monotonic() >= deadline), lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def require_png(plot: Path | None) -> None:
+    """Refuse another ending before anything long begins."""
+    from cogorch_dagster.errors import InvalidInput
+
+    if plot is not None and plot.suffix != ".png":
+        raise InvalidInput(f"{plot} must end in .png")
+
+
+def write_picture(path: Path, picture: bytes) -> None:
+    """Write a picture; an error names the path."""
+    from cogorch_dagster.errors import InvalidInput
+
+    try:
+        path.write_bytes(picture)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error}") from error

@@ -1,0 +1,149 @@
+"""What `cogorch tune` prints of a study: progress, trials, the verdict; and its pictures as files."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cogorch_dagster.cli.output import fields, say, table
+
+if TYPE_CHECKING:
+    from cogorch_dagster.settings import Settings
+    from cogorch_dagster.tuning.confirmation import Confirmation
+    from cogorch_dagster.tuning.search import Outcome, Progress
+    from cogorch_dagster.tuning.study import Study
+    from cogorch_dagster.tuning.trials import Trial
+
+
+@contextmanager
+def progress_shown(name: str, total: int) -> "Iterator[Callable[[Progress], None]]":
+    """A bar on a terminal, and a line for each trial."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    say(f"study {name}")
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("best -", total=total)
+
+        def show(now: "Progress") -> None:
+            best = "-" if now.best is None else f"{(now.best.values or (0.0,))[0]:.4f}"
+            bar.update(task, completed=now.ended, description=f"best {best}")
+            line = f"{now.ended:>4} of {now.total}  trial {now.trial.number:>4}  {_told(now.trial)}  best {best}"
+            bar.console.print(line) if console.is_terminal else say(line)
+
+        yield show
+
+
+def _told(trial: "Trial") -> str:
+    if trial.values is None:
+        return f"failed: {(trial.error or '').splitlines()[0][:120]}"
+    return f"score {trial.values[0]:.4f}  mean {trial.mean:.4f}  {trial.seconds or 0:.1f} s"
+
+
+def study_value(study: "Study") -> dict[str, Any]:
+    return {
+        "study": study.name,
+        "created_at": study.created_at,
+        "ended_at": study.ended_at,
+        "plan": study.plan.document(),
+        "result": study.result,
+    }
+
+
+def outcome_value(outcome: "Outcome", confirmation: "Confirmation | None") -> dict[str, Any]:
+    return study_value(outcome.study) | {
+        "ended": outcome.ended,
+        "trials": outcome.trials,
+        "best": outcome.best,
+        "pareto": [each.number for each in outcome.pareto],
+        "lost_workers": outcome.lost,
+        "result": None if confirmation is None else confirmation.document(),
+    }
+
+
+def show_outcome(outcome: "Outcome", confirmation: "Confirmation | None", proposed: dict[str, Any] | None) -> None:
+    show_study(outcome.study, outcome.trials)
+    if not outcome.ended:
+        say("not all trials are done; the same command goes on")
+    show_trials(outcome.trials, 5)
+    if len(outcome.study.plan.objectives) > 1:
+        print(f"not surpassed in every objective: trials {', '.join(str(each.number) for each in outcome.pareto)}")
+    if confirmation is not None:
+        print()
+        show_confirmation(confirmation, proposed)
+    elif outcome.ended and outcome.best is not None:
+        say(f"what the winner is worth is shown by `cogorch tune confirm {outcome.study.name}`")
+
+
+def show_study(study: "Study", trials: "list[Trial]") -> None:
+    done = sum(each.state == "complete" for each in trials)
+    failed = sum(each.state == "failed" for each in trials)
+    plan, result = study.plan, study.result
+    fields(
+        [
+            ("study", study.name),
+            ("agent", f"{plan.agent} ({plan.kind}), against version {plan.version or '-'}"),
+            ("trials", f"{done} complete, {failed} failed, {len(trials) - done - failed} open"),
+            ("objectives", ", ".join(plan.objectives)),
+            ("result", None if result is None else result["verdict"]),
+        ]
+    )
+    print()
+
+
+def show_trials(trials: "list[Trial]", limit: int) -> None:
+    best = sorted((each for each in trials if each.values), key=lambda each: -(each.values or (0.0,))[0])[:limit]
+    if not best:
+        print("no trial is complete")
+        return
+    names = [name for name in best[0].params if any(each.params.get(name) != best[0].params[name] for each in trials)]
+    rows = [(each.number, (each.values or (0.0,))[0], each.mean, *(each.params.get(n) for n in names)) for each in best]
+    table(("trial", "score", "mean", *names), rows, right=("trial", "score", "mean", *names))
+
+
+def show_confirmation(confirmation: "Confirmation", proposed: dict[str, Any] | None) -> None:
+    found = confirmation.found
+    fields(
+        [
+            ("winner", f"trial {confirmation.trial}"),
+            ("return", f"{found.candidate:.4f}, {found.baseline:.4f} in force"),
+            (
+                "difference",
+                f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}] on {len(confirmation.seeds)} seeds",
+            ),
+            ("verdict", found.verdict),
+            ("proposed", None if proposed is None else f"{proposed['version']} ({proposed['status']})"),
+        ]
+    )
+
+
+def plotted(settings: "Settings", study: "Study", folder: Path) -> list[str]:
+    """Write the pictures that the study has enough trials for; their paths."""
+    from cogorch_dagster.errors import InvalidInput
+    from cogorch_dagster.tuning.importance import importances
+    from cogorch_dagster.tuning.pictures import history, importance_figure, pareto_figure
+    from cogorch_dagster.tuning.trials import Trials
+
+    trials, objectives = Trials(settings, study), study.plan.objectives
+    try:
+        every, front, shares = trials.all(), trials.pareto(), importances(trials)
+    finally:
+        trials.close()
+    drawn: dict[str, Callable[[], bytes]] = {"history": lambda: history(every)}
+    if shares:
+        drawn["importance"] = lambda: importance_figure(shares)
+    if len(objectives) > 1 and front:
+        drawn["pareto"] = lambda: pareto_figure(every, front, objectives)
+    paths = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, draw in drawn.items():
+            path = folder / f"{study.name}-{name}.png"
+            path.write_bytes(draw())
+            paths.append(str(path))
+    except OSError as error:
+        raise InvalidInput(f"pictures cannot be written to {folder}: {error}") from error
+    return paths
