@@ -32,7 +32,7 @@ ui: setup
 test: setup
 	@$(BIN)/python -m cogorch_dagster.causal.discovery.ahead & ahead=$$!; \
 	    $(MAKE) --no-print-directory lint; linted=$$?; wait $$ahead && exit $$linted
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

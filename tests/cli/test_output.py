@@ -1,5 +1,6 @@
 """What every command has in common: help with an example, exit codes, JSON alone on stdout, quick to start."""
 
+import errno
 import json
 import os
 import signal
@@ -142,6 +143,17 @@ def test_an_unreachable_server_is_exit_code_4(cogorch: Run) -> None:
     assert "secret-word" not in ran.out + ran.err
 
 
+def _written_to(pipe: Path) -> int:
+    """The end of a pipe that is written to, as soon as somebody reads it."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            assert error.errno == errno.ENXIO and time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_ctrl_c_is_exit_code_130_without_a_traceback(settings: Settings, tmp_path: Path) -> None:
     # Nobody writes into this pipe, so the import waits for ever.
     pipe = tmp_path / "rows.jsonl"
@@ -153,10 +165,11 @@ def test_ctrl_c_is_exit_code_130_without_a_traceback(settings: Settings, tmp_pat
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(3)
+    end = _written_to(pipe)
     assert child.poll() is None
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=30)
+    os.close(end)
     assert child.returncode == 130
     assert out == ""
     assert "Traceback" not in err

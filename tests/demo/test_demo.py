@@ -36,7 +36,7 @@ def free_port(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("free_port")
 def test_the_loop_closes_on_real_traffic(settings: Settings) -> None:
-    done = _demo("--json", "--rate", "30", "--seconds", "20", "--seed", "3")
+    done = _demo("--json", "--rate", "60", "--seconds", "10", "--seed", "3")
     assert done.returncode == 0, done.stderr[-3000:]
     lines = done.stdout.splitlines()
     assert len(lines) == 1, "with --json nothing but the result is on stdout"

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import pytest
 import sqlalchemy as sa
 
 from cogorch_dagster.observations import inbox
@@ -56,6 +57,7 @@ def kill_when(settings: Settings, reached: Callable[[], bool]) -> None:
     assert reached()
 
 
+@pytest.mark.usefixtures("dagster_database")
 def test_the_next_run_completes_what_a_killed_one_began(settings: Settings) -> None:
     install(settings)
     made = generate(WEIGHTS, 1200, seed=1)

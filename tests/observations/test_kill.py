@@ -1,8 +1,7 @@
 """kill -9 in the middle of an import or a drain: the state is consistent, and the next run completes it exactly."""
 
+import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -17,24 +16,18 @@ from cogorch_dagster.observations.parsing import parse_feedback
 from cogorch_dagster.observations.schema import Observation
 from cogorch_dagster.platform import database
 from cogorch_dagster.settings import Settings
+from tests.forked import Forking
 from tests.observations.conftest import START
 
 Stored = Callable[..., list[dict[str, Any]]]
 ROWS = 240
 
 
-def run_killed(*arguments: str) -> None:
+def run_killed(forking: Forking, folder: Path, *arguments: str) -> None:
     driver = Path(__file__).with_name("killed.py")
-    done = subprocess.run(
-        [sys.executable, str(driver), *arguments],
-        cwd=driver.parents[2],
-        env=None,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    said = folder / "killed.out", folder / "killed.err"
+    code = forking.run(str(driver), arguments, driver.parents[2], os.environ, said)
+    assert code == -signal.SIGKILL, said[1].read_text()
 
 
 @pytest.mark.parametrize(
@@ -50,7 +43,9 @@ def run_killed(*arguments: str) -> None:
         ("before the second commit", 120),
     ],
 )
-def test_an_import_killed(settings: Settings, tmp_path: Path, stored: Stored, point: str, present: int) -> None:
+def test_an_import_killed(
+    settings: Settings, forking: Forking, tmp_path: Path, stored: Stored, point: str, present: int
+) -> None:
     path = tmp_path / "rows.csv"
     lines = ["source_id,occurred_at,component,component_kind,outcome,duration_ms"]
     for number in range(ROWS):
@@ -59,7 +54,7 @@ def test_an_import_killed(settings: Settings, tmp_path: Path, stored: Stored, po
     lines.append("bad,row,c,service,success,1")
     path.write_text("\n".join(lines))
 
-    run_killed("import", point, str(path))
+    run_killed(forking, tmp_path, "import", point, str(path))
     assert len(stored()) == present
 
     report = import_file(settings, path, source="mine")
@@ -87,7 +82,12 @@ def test_an_import_killed(settings: Settings, tmp_path: Path, stored: Stored, po
     ],
 )
 def test_a_drain_killed(
-    settings: Settings, observe: Callable[..., list[Observation]], stored: Stored, point: str
+    settings: Settings,
+    forking: Forking,
+    tmp_path: Path,
+    observe: Callable[..., list[Observation]],
+    stored: Stored,
+    point: str,
 ) -> None:
     rows = observe(150)
     judged = parse_feedback(
@@ -98,7 +98,7 @@ def test_a_drain_killed(
         inbox.enqueue(connection, rows)
         inbox.enqueue_feedback(connection, judged)
 
-    run_killed("drain", point)
+    run_killed(forking, tmp_path, "drain", point)
     assert stored() == []
     with database.transaction(settings) as connection:
         assert inbox.depth(connection) == 300

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from pydantic import SecretStr
 
@@ -47,6 +48,7 @@ def test_two_cores_and_a_lane_that_an_activation_never_waits_in(tmp_path: Path) 
     assert limit == {"key": "cogorch/lane", "value": {"applyLimitPerUniqueValue": True}, "limit": 1}
 
 
+@pytest.mark.usefixtures("dagster_database")
 def test_dagster_keeps_its_runs_in_the_installations_postgresql(settings: Settings) -> None:
     """In a process of its own: the settings of a process are read once."""
     dagster_instance.write_instance(settings)

@@ -4,6 +4,7 @@ python interrupted.py MODULE FUNCTION NUMBER before|after
 """
 
 import importlib
+import itertools
 import os
 import signal
 import sys
@@ -16,15 +17,15 @@ from cogorch_dagster.settings import Settings
 def main(module: str, function: str, number: int, moment: str) -> None:
     owner = importlib.import_module(module)
     original = getattr(owner, function)
-    calls = 0
+    calls = itertools.count(1)
 
     def killing(*arguments: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == number and moment == "before":
+        # Threads call it at the same time: each call has its own number.
+        call = next(calls)
+        if call == number and moment == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         result = original(*arguments, **options)
-        if calls == number and moment == "after":
+        if call == number and moment == "after":
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 

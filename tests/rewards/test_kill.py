@@ -1,6 +1,5 @@
+import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies.kinds import RewardParams
 from cogorch_dagster.rewards.materialise import materialise_rewards, materialise_rollups, stale_hours
 from cogorch_dagster.settings import Settings
+from tests.forked import Forking
 from tests.rewards.samples import HOUR, NOON, hours_of, observation, reference, scores, store, stored
 
 ROOT = Path(__file__).parent.parent.parent
@@ -38,7 +38,7 @@ def committed(settings: Settings, dataset: Any) -> dict[datetime, int]:
 
 @pytest.mark.parametrize(("module", "function", "number", "moment"), POINTS)
 def test_a_killed_run_leaves_whole_hours_and_the_next_one_completes_it(
-    settings: Settings, module: str, function: str, number: int, moment: str
+    settings: Settings, forking: Forking, tmp_path: Path, module: str, function: str, number: int, moment: str
 ) -> None:
     observations = [
         observation(NOON + hour * HOUR, duration_ms=100.0 * row, outcome="failure" if row % 4 == 3 else "success")
@@ -46,9 +46,9 @@ def test_a_killed_run_leaves_whole_hours_and_the_next_one_completes_it(
         for row in range(size)
     ]
     store(settings, *observations)
-    command = [sys.executable, str(Path(__file__).parent / "interrupted.py"), module, function, str(number), moment]
-    killed = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    program, said = Path(__file__).with_name("interrupted.py"), (tmp_path / "killed.out", tmp_path / "killed.err")
+    killed = forking.run(str(program), [module, function, str(number), moment], ROOT, os.environ, said)
+    assert killed == -signal.SIGKILL, said[1].read_text()
 
     sizes = dict(zip(hours_of(observations), SIZES, strict=True))
     rewards, rollups = committed(settings, "rewards"), committed(settings, "rollups")

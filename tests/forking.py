@@ -1,9 +1,9 @@
-"""The command line in processes of its own that need not import other people's packages again.
+"""Programs in processes of their own that need not import other people's packages again.
 
-`python forking.py` reads a request a line: arguments, folder, environment, files for stdout and stderr. For each it
-forks a process that becomes `python -m cogorch_dagster.cli ARGUMENTS`: its own code is imported anew and the
-interpreter ends it, with its exit code, its traceback and its flushing. It answers with a line: the process's id, and
-another one when that has ended: its return code.
+`python forking.py` reads a request a line: program, arguments, folder, environment, files for stdout and stderr. For
+each it forks a process that becomes `python -m PROGRAM ARGUMENTS`, or `python PROGRAM ARGUMENTS` where the program is
+a file: its own code is imported anew and the interpreter ends it, with its exit code, its traceback and its flushing.
+It answers with a line: the process's id, and another one when that has ended: its return code.
 """
 
 import gc
@@ -15,8 +15,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-MODULE = "cogorch_dagster.cli"
 PACKAGES = (
+    "duckdb",
     "httpx",
     "numpy",
     "pandas",
@@ -31,8 +31,9 @@ PACKAGES = (
     "typer._adapters",
     "yaml",
 )
-# As well, from the first command of the group on.
-OF_GROUP = {"agents": ("torch",)}
+# As well, from the first program of which this is the first argument on.
+MLFLOW = ("mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store")
+OF_GROUP = {"agents": ("torch",), "registry": ("torch", *MLFLOW)}
 
 
 def load(packages: Sequence[str]) -> None:
@@ -56,7 +57,7 @@ def serve() -> dict[str, object]:
 
 
 def become(request: dict[str, object]) -> None:
-    """Be the process that was asked for, as `python -m` would start it."""
+    """Be the process that was asked for, as the interpreter would start it."""
     for number, file in enumerate((os.devnull, request["out"], request["err"])):
         opened = os.open(str(file), os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(opened, number)
@@ -66,7 +67,11 @@ def become(request: dict[str, object]) -> None:
     os.environ.update(request["environment"])  # type: ignore[call-overload]
     sys.path[0] = str(Path.cwd())
     sys.argv[1:] = request["arguments"]  # type: ignore[call-overload]
-    runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
+    program = str(request["program"])
+    if program.endswith(".py"):
+        runpy.run_path(program, run_name="__main__")
+    else:
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
