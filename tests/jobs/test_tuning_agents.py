@@ -82,7 +82,7 @@ def test_networks_are_halved_and_judged(settings: Settings) -> None:
 
 def test_features_of_a_router_are_built_checked_and_measured(settings: Settings) -> None:
     traffic(settings)
-    result = run(settings, "feature_engineering", {"engineered_features": {"config": {"hours": 48}}})
+    result = run(settings, "feature_engineering", {"engineered_features": {"config": {"hours": 8}}})
     assert result.success
     said = metadata(result, "engineered_features")
     (row,) = said["feature_sets"]
