@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -12,7 +13,7 @@ from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies import flags
 from cogorch_dagster.rewards import materialise
 from cogorch_dagster.settings import Settings
-from jobs.schedules import causes_every_six_hours, hourly_loop
+from jobs.schedules import causes_every_six_hours, hourly_loop, weekly_architectures, weekly_tuning
 from tests.causal.samples import autoscaled
 from tests.dagster_layer import resource, traffic
 
@@ -59,3 +60,23 @@ def test_the_kill_switch_stops_it(settings: Settings) -> None:
     with transaction(settings) as connection:
         flags.set_flag(connection, flags.LEARNING, False, actor="test", reason="for the test")
     assert "kill switch" in str(asked(settings))
+
+
+def test_each_agent_is_tuned_once_a_week_with_the_date_as_seed(settings: Settings) -> None:
+    at = datetime(2026, 3, 1, 4, 11, tzinfo=UTC)
+
+    def requests(schedule: dg.ScheduleDefinition) -> Any:
+        with dg.DagsterInstance.ephemeral() as instance:
+            resources = {"cogorch": resource(settings)}
+            return schedule(
+                dg.build_schedule_context(instance=instance, scheduled_execution_time=at, resources=resources)
+            )
+
+    for schedule, asset in ((weekly_tuning, "tuned_hyperparameters"), (weekly_architectures, "architectures")):
+        found = requests(schedule)
+        assert [each.partition_key for each in found] == ["policy", "consensus", "ethical", "resource"]
+        assert {each.run_key for each in found} == {f"weekly:{asset}:2026-03-01:{each.partition_key}" for each in found}
+        assert all(each.run_config["ops"][asset]["config"] == {"seed": 20260301} for each in found)
+    with transaction(settings) as connection:
+        flags.set_flag(connection, flags.LEARNING, False, actor="test", reason="for the test")
+    assert "kill switch" in str(requests(weekly_tuning))

@@ -59,6 +59,7 @@ def test_the_partitions_are_the_agents_of_the_fleet() -> None:
     assert AGENTS == ENGINE_AGENTS
 
 
+@pytest.mark.usefixtures("mlflow_database")
 def test_observations_become_agents_a_settled_step_and_recommendations(settings: Settings) -> None:
     install(settings)
     observed(settings, hours=2)
@@ -77,6 +78,7 @@ def test_observations_become_agents_a_settled_step_and_recommendations(settings:
     said = metadata(result, "agent_checkpoints")
     assert (said["steps"], said["fleet_steps"], said["seed"]) == (60, 60 * 32, 3)
     assert said["learning_curves"].startswith("![") and [row["steps"] for row in said["curve"]] == [20, 40, 60]
+    assert said["registry"] == ", ".join(f"agent-{agent} 1" for agent in AGENTS)
     agents = kept_training.stored_agents(settings)
     assert {each.run_id for each in agents.values()} == {result.run_id}
     assert {each.calibration for each in agents.values()} == {said["parameters_digest"]}
