@@ -30,6 +30,9 @@ hypothesis.settings.load_profile("busy cores")
 # Whole files go to the workers, these first: else one of them would still be at a long one when the others have ended.
 # Those that mostly wait for processes are in front, so that there is work for the cores meanwhile.
 LONGEST = (
+    # First two that need no disk: what an installation has just written is still being flushed.
+    "evaluation/test_estimators.py",
+    "evaluation/test_route_llm.py",
     "demo/test_demo.py",
     "cli/test_up.py",
     "lab/test_canary.py",
@@ -38,9 +41,7 @@ LONGEST = (
     "service/test_resilience.py",
     "cli/test_agents.py",
     "jobs/test_training.py",
-    "evaluation/test_estimators.py",
     "causal/discovery/test_discover.py",
-    "evaluation/test_route_llm.py",
     "agents/training/test_joint.py",
     "causal/effects/estimation/test_doubly_robust.py",
     "evaluation/drift/test_detection.py",

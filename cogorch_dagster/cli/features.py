@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from cogorch_dagster.features.feature_set import FeatureSet
     from cogorch_dagster.features.gain import Gain
 
-app = typer.Typer(no_args_is_help=True, help="Features of decisions, made of what was known before each.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Features of decisions, made of what was known before each.",
+    epilog=examples("cogorch features build --policy router-core --since 7d", "cogorch features gain"),
+)
 
 PolicyOption = Annotated[str, typer.Option(metavar="POLICY", help="The router whose decisions they are of.")]
 SinceOption = Annotated[str, typer.Option(help="An age such as 90m, 24h or 7d, or a time, ISO 8601, UTC.")]

