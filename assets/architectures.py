@@ -120,21 +120,16 @@ def architectures(
 
 
 def _study(settings: "Settings", agent: str, config: ArchitectureConfig, run_id: str) -> "tuple[Study, str]":
-    from dataclasses import replace
     from typing import cast
 
-    from cogorch_dagster.errors import InvalidInput
     from cogorch_dagster.fleet.calibration import store as calibrations
     from cogorch_dagster.fleet.parameters import default_parameters
     from cogorch_dagster.fleet.signals import AgentName
     from cogorch_dagster.platform.database import transaction
+    from cogorch_dagster.tuning.budget import budget_of
     from cogorch_dagster.tuning.halving import study as studies
-    from cogorch_dagster.tuning.objective import BUDGETS
 
-    if config.budget not in BUDGETS:
-        raise InvalidInput(f"budget {config.budget!r} is unknown; there are {', '.join(BUDGETS)}")
-    given = {"episodes": config.episodes, "fleets": config.fleets, "seeds": config.trainings}
-    budget = replace(BUDGETS[config.budget], **{name: value for name, value in given.items() if value is not None})
+    budget = budget_of(config.budget, episodes=config.episodes, fleets=config.fleets, seeds=config.trainings)
     with transaction(settings) as connection:
         latest = calibrations.latest(connection)
         plan = studies.planned(

@@ -136,20 +136,14 @@ def tuned_hyperparameters(
 
 
 def _study(settings: "Settings", agent: str, config: SearchConfig, run_id: str) -> "tuple[Study, Calibration | None]":
-    from dataclasses import replace
-
-    from cogorch_dagster.errors import InvalidInput
     from cogorch_dagster.fleet.calibration import store as calibrations
     from cogorch_dagster.fleet.parameters import default_parameters
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.tuning import study as studies
-    from cogorch_dagster.tuning.objective import BUDGETS
+    from cogorch_dagster.tuning.budget import budget_of
     from cogorch_dagster.tuning.planning import plan_for
 
-    if config.budget not in BUDGETS:
-        raise InvalidInput(f"budget {config.budget!r} is unknown; there are {', '.join(BUDGETS)}")
-    given = {"episodes": config.episodes, "fleets": config.fleets, "seeds": config.trainings}
-    budget = replace(BUDGETS[config.budget], **{name: value for name, value in given.items() if value is not None})
+    budget = budget_of(config.budget, episodes=config.episodes, fleets=config.fleets, seeds=config.trainings)
     with transaction(settings) as connection:
         latest = calibrations.latest(connection)
         plan = plan_for(

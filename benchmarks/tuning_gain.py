@@ -29,8 +29,8 @@ from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies.hyperparameters import AGENT_KINDS
 from cogorch_dagster.settings import Settings
 from cogorch_dagster.tuning import study as studies
+from cogorch_dagster.tuning.budget import Budget
 from cogorch_dagster.tuning.confirmation import MARGIN, Difference, difference, returns
-from cogorch_dagster.tuning.objective import Budget
 from cogorch_dagster.tuning.planning import todays
 from cogorch_dagster.tuning.search import Progress, run
 from cogorch_dagster.tuning.space import space_of

@@ -35,7 +35,8 @@ from cogorch_dagster.platform import database, migrate, postgres
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.settings import Settings
 from cogorch_dagster.tuning import study as studies
-from cogorch_dagster.tuning.objective import Budget, Measured
+from cogorch_dagster.tuning.budget import Budget
+from cogorch_dagster.tuning.objective import Measured
 from cogorch_dagster.tuning.sampling import FIRST_TRIALS
 from cogorch_dagster.tuning.search import Outcome, Progress, run
 from cogorch_dagster.tuning.space import Space, space_of

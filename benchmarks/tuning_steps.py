@@ -30,12 +30,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from cogorch_dagster.agents.hyperparameters import first_defaults
 from cogorch_dagster.errors import CogorchError
 from cogorch_dagster.fleet.parameters import default_parameters
+from cogorch_dagster.tuning.budget import Budget
 from cogorch_dagster.tuning.halving.fleet_training import FleetTrials
 from cogorch_dagster.tuning.halving.resumable import Resumable
 from cogorch_dagster.tuning.halving.rule import Rule
 from cogorch_dagster.tuning.halving.rungs import Ladder, Trial, ladder, next_job, spent
 from cogorch_dagster.tuning.halving.sampling import Sampler, sample
-from cogorch_dagster.tuning.objective import Budget
 from cogorch_dagster.tuning.sampling import optuna_sampler
 from cogorch_dagster.tuning.space import space_of
 from tests.tuning.halving.digits import SPACE, DigitsTrials

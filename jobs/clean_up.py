@@ -1,4 +1,7 @@
-"""Everything that grows is bounded here: raw hours, unnamed files, undecided drafts, checkpoints, graphs, old runs."""
+"""Everything that grows is bounded here: raw hours, unnamed files, undecided drafts, checkpoints, graphs, old runs.
+
+Of searches, see `tuning/clean_up.py`.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -30,6 +33,13 @@ class CausesConfig(dg.Config):
     """How much of what was found about causes is kept."""
 
     keep: int = Field(default=100, ge=1, le=10_000, description="Newest versions of each component's graph.")
+
+
+class StudiesConfig(dg.Config):
+    """How long the searches of hyperparameters and architectures are kept."""
+
+    unfinished_days: int = Field(default=14, ge=1, le=365, description="Since they began, if nobody works on them.")
+    finished_days: int = Field(default=90, ge=1, le=3650, description="Since their result.")
 
 
 class TrimConfig(dg.Config):
@@ -81,8 +91,12 @@ def forget_old_checkpoints(context: dg.OpExecutionContext, config: CheckpointsCo
     """Forgets all but the newest checkpoints of each agent, their files, and trainings that were left open."""
     from cogorch_dagster.agents import store
     from cogorch_dagster.agents.training import abandoned
+    from cogorch_dagster.platform.database import transaction
+    from cogorch_dagster.tuning.clean_up import checkpoints_in_use
 
-    pruned = store.prune(cogorch.settings, config.keep)
+    with transaction(cogorch.settings) as connection:
+        in_use = checkpoints_in_use(connection)
+    pruned = store.prune(cogorch.settings, config.keep, in_use)
     trainings = abandoned.delete_abandoned(cogorch.settings, timedelta(days=config.open_training_days))
     context.add_output_metadata(
         {
@@ -106,6 +120,21 @@ def forget_old_graphs(context: dg.OpExecutionContext, config: CausesConfig, cogo
 
 
 @dg.op(ins={"after": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
+def forget_old_studies(context: dg.OpExecutionContext, config: StudiesConfig, cogorch: CogorchResource) -> None:
+    """Forgets searches that were left, and old ones with a result, with the states of their paused trials."""
+    from cogorch_dagster.tuning.clean_up import clear
+
+    cleared = clear(
+        cogorch.settings,
+        unfinished=timedelta(days=config.unfinished_days),
+        finished=timedelta(days=config.finished_days),
+    )
+    context.add_output_metadata(
+        {"studies_forgotten": ", ".join(cleared.studies) or "none", "files_deleted": cleared.files}
+    )
+
+
+@dg.op(ins={"after": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
 def trim_dagster_history(context: dg.OpExecutionContext, config: TrimConfig) -> None:
     """Deletes old finished runs with their events and logs, except those that hold an asset's latest state."""
     trimmed = trim_runs(
@@ -122,5 +151,7 @@ def clean_up() -> None:
     """Keeps the installation from growing without bound. Every step may be repeated, and stops by itself."""
     files_deleted = delete_unreferenced_files(after=drop_old_hours())
     drafts_expired = expire_undecided_drafts(after=files_deleted)
-    graphs_forgotten = forget_old_graphs(after=forget_old_checkpoints(after=drafts_expired))
-    trim_dagster_history(after=graphs_forgotten)
+    studies_forgotten = forget_old_studies(after=drafts_expired)
+    # Which name the checkpoints that their trials act beside.
+    checkpoints_forgotten = forget_old_checkpoints(after=studies_forgotten)
+    trim_dagster_history(after=forget_old_graphs(after=checkpoints_forgotten))

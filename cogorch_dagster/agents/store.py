@@ -100,17 +100,18 @@ def latest(settings: Settings, agent: str, calibration: str | None = None) -> St
     return found[0] if found else None
 
 
+def newest(connection: sa.Connection, agent: str) -> StoredCheckpoint | None:
+    """As `latest`, within a transaction of the caller's."""
+    found = _listing(connection, agent, None, limit=1)
+    return found[0] if found else None
+
+
 def listing(
     settings: Settings, agent: str | None = None, calibration: str | None = None, limit: int = 100
 ) -> list[StoredCheckpoint]:
     """Checkpoints, the newest first; of all agents and calibrations, or of those named."""
-    query = sa.select(agent_checkpoints).order_by(*_NEWEST).limit(limit)
-    if agent is not None:
-        query = query.where(agent_checkpoints.c.agent == agent)
-    if calibration is not None:
-        query = query.where(agent_checkpoints.c.calibration == calibration)
     with database.transaction(settings) as connection:
-        return [_stored(row) for row in connection.execute(query)]
+        return _listing(connection, agent, calibration, limit)
 
 
 def load(settings: Settings, stored: StoredCheckpoint) -> Checkpoint:
@@ -169,6 +170,17 @@ def prune(settings: Settings, keep: int, in_use: Collection[str] = ()) -> Pruned
         with database.transaction(settings) as connection:
             files += _delete_unnamed(settings, connection, agent)
     return Pruned(checkpoints=rows, files=files)
+
+
+def _listing(
+    connection: sa.Connection, agent: str | None, calibration: str | None, limit: int
+) -> list[StoredCheckpoint]:
+    query = sa.select(agent_checkpoints).order_by(*_NEWEST).limit(limit)
+    if agent is not None:
+        query = query.where(agent_checkpoints.c.agent == agent)
+    if calibration is not None:
+        query = query.where(agent_checkpoints.c.calibration == calibration)
+    return [_stored(row) for row in connection.execute(query)]
 
 
 def _forget_old(connection: sa.Connection, agent: str, keep: int, in_use: Collection[str]) -> int:

@@ -18,7 +18,14 @@ from cogorch_dagster.cli.output import (
     say,
     table,
 )
-from cogorch_dagster.cli.training_options import CalibrationOption, parameters_of, require_png, stopping, write_picture
+from cogorch_dagster.cli.training_options import (
+    CalibrationOption,
+    first_line,
+    parameters_of,
+    require_png,
+    stopping,
+    write_picture,
+)
 
 if TYPE_CHECKING:
     from cogorch_dagster.settings import Settings
@@ -93,21 +100,17 @@ def _begun(
     others: dict[str, Any],
     calibration: str,
 ) -> "Study":
-    from dataclasses import replace
     from typing import cast
 
-    from cogorch_dagster.errors import InvalidInput
     from cogorch_dagster.fleet.signals import AgentName
     from cogorch_dagster.platform.database import transaction
+    from cogorch_dagster.tuning.budget import budget_of
     from cogorch_dagster.tuning.halving import study as studies
-    from cogorch_dagster.tuning.objective import BUDGETS
 
-    if budget not in BUDGETS:
-        raise InvalidInput(f"budget {budget!r} is unknown; there are {', '.join(BUDGETS)}")
-    one = replace(BUDGETS[budget], **{key: value for key, value in changes.items() if value is not None})
+    cost = budget_of(budget, **changes)
     parameters = parameters_of(settings, calibration)
     with transaction(settings) as connection:
-        plan = studies.planned(connection, cast(AgentName, agent), parameters, one, joint=joint, **others)
+        plan = studies.planned(connection, cast(AgentName, agent), parameters, cost, joint=joint, **others)
         return studies.begin(connection, name or studies.name_of(plan), plan)
 
 
@@ -130,7 +133,7 @@ def _proposed(settings: "Settings", study: "Study", actor: str | None) -> dict[s
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.tuning.halving.architectures import propose
 
-    if (study.result or {})["verdict"] != "better":
+    if (study.result or {}).get("verdict") != "better":
         say("nothing is proposed: the best architecture was not shown to be better")
         return None
     with transaction(settings) as connection:
@@ -144,9 +147,7 @@ def _shown(study: "Study") -> "Iterator[Callable[[Progress], None]]":
     say(f"study {study.name}")
 
     def show(now: "Progress") -> None:
-        came = (
-            f"score {now.score:.4f}" if now.score is not None else f"failed: {(now.error or '').splitlines()[0][:120]}"
-        )
+        came = f"score {now.score:.4f}" if now.score is not None else f"failed: {first_line(now.error)}"
         best = "-" if now.best is None else f"{now.best.scores[-1]:.4f} at rung {len(now.best.scores) - 1}"
         say(f"{now.spent / now.budget:>4.0%}  trial {now.trial:>4}  rung {now.rung}  {came}  best {best}")
 

@@ -152,6 +152,22 @@ def prune(as_json: JsonOption = False) -> None:
     out.result(found, lambda: print(f"removed {found.files} files and {found.runs} unfinished registrations"))
 
 
+@app.command(
+    short_help="Of MLflow's database, for `mlflow server`.",
+    epilog=examples("export MLFLOW_BACKEND_STORE_URI=$(cogorch registry address)"),
+)
+def address(as_json: JsonOption = False) -> None:
+    """Print what MLFLOW_BACKEND_STORE_URI has to be for MLflow's own pages.
+
+    It may hold a password: give it by the environment, which other users cannot read, and not as an argument.
+    """
+    out = Output(as_json)
+    from cogorch_dagster.registry.mlflow_store import database_url
+
+    found = database_url(load_settings())
+    out.result({"MLFLOW_BACKEND_STORE_URI": found}, lambda: print(found))
+
+
 def _show(found: "Registered") -> None:
     origin = found.lineage.texts()
     fields(

@@ -59,6 +59,32 @@ def stopping(minutes: float | None) -> "Iterator[tuple[Callable[[], bool], Calla
         signal.signal(signal.SIGINT, before)
 
 
+def names_of(given: str) -> list[str]:
+    """The names of an option, as they stand between commas."""
+    return [name for each in given.split(",") if (name := each.strip())]
+
+
+def first_line(error: str | None, most: int = 120) -> str:
+    """The beginning of an error, for a line of progress."""
+    return (error or "?").strip().partition("\n")[0][:most]
+
+
+def require_folder(folder: Path | None) -> None:
+    """Refuse a folder that cannot be written to before anything long begins; makes it where it is missing."""
+    import os
+
+    from cogorch_dagster.errors import InvalidInput
+
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"pictures cannot be written to {folder}: {error}; name another folder") from error
+    if not os.access(folder, os.W_OK):
+        raise InvalidInput(f"pictures cannot be written to {folder}; name another folder, or allow writing there")
+
+
 def require_png(plot: Path | None) -> None:
     """Refuse another ending before anything long begins."""
     from cogorch_dagster.errors import InvalidInput

@@ -8,7 +8,7 @@ import typer
 
 from cogorch_dagster.cli import architectures
 from cogorch_dagster.cli.output import ActorOption, JsonOption, Output, acting, examples, load_settings, say, table
-from cogorch_dagster.cli.training_options import CalibrationOption, parameters_of, stopping
+from cogorch_dagster.cli.training_options import CalibrationOption, names_of, parameters_of, require_folder, stopping
 
 if TYPE_CHECKING:
     from cogorch_dagster.settings import Settings
@@ -68,8 +68,10 @@ def run(
     """Train the agent with other hyperparameters, trial by trial, and keep what each of them earns.
 
     The first trial is what is in force. The same command on another machine joins in; Ctrl-C stops after the present
-    step of a training, and the same command goes on. Only what --confirm shows on fresh seeds is evidence.
+    step of a training, and the same command goes on. Only what --confirm shows on fresh seeds is evidence. Conflicts
+    are those beside the newest checkpoints of the other agents, see `cogorch agents train`.
     """
+    require_folder(plot)
     out = Output(as_json)
     from cogorch_dagster.cli.tune_view import outcome_value, plotted, progress_shown, show_outcome
     from cogorch_dagster.tuning import search
@@ -96,26 +98,18 @@ def list_studies(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Newest to show.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """Studies of hyperparameters, the newest first, with the verdict on their winner."""
+    """Studies of hyperparameters and of architectures, the newest first, with the verdict on their winner."""
     out = Output(as_json)
-    from cogorch_dagster.cli.tune_view import study_value
+    from cogorch_dagster.cli.tune_view import row_value, show_rows
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.policies.hyperparameters import policy_of
-    from cogorch_dagster.tuning import study as studies
+    from cogorch_dagster.tuning import studies
 
     if agent is not None:
         policy_of(agent)
     with transaction(load_settings()) as connection:
-        found = studies.listing(connection, agent, limit=limit)
-
-    def show() -> None:
-        if not found:
-            print("no study yet; run `cogorch tune run AGENT`")
-            return
-        rows = [(s.name, s.plan.agent, s.plan.sampler, s.created_at, (s.result or {}).get("verdict")) for s in found]
-        table(("study", "agent", "sampler", "created", "verdict"), rows)
-
-    out.result({"studies": [study_value(each) for each in found]}, show)
+        found = studies.rows(connection, agent, limit=limit)
+    out.result({"studies": [row_value(each) for each in found]}, lambda: show_rows(found))
 
 
 @app.command(
@@ -192,27 +186,23 @@ def _begun(
     vary: str | None,
     calibration: str,
 ) -> "Study":
-    from dataclasses import replace
-
-    from cogorch_dagster.errors import InvalidInput
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.tuning import study as studies
-    from cogorch_dagster.tuning.objective import BUDGETS
+    from cogorch_dagster.tuning.budget import budget_of
     from cogorch_dagster.tuning.planning import plan_for
 
-    if budget not in BUDGETS:
-        raise InvalidInput(f"budget {budget!r} is unknown; there are {', '.join(BUDGETS)}")
+    cost = budget_of(budget, **changes)
     parameters = parameters_of(settings, calibration)
     with transaction(settings) as connection:
         plan = plan_for(
             connection,
             agent,
             parameters,
-            budget=replace(BUDGETS[budget], **{key: value for key, value in changes.items() if value is not None}),
+            budget=cost,
             sampler=sampler,
-            objectives=[each.strip() for each in objectives.split(",")],
+            objectives=names_of(objectives),
             seed=seed,
-            names=None if vary is None else [each.strip() for each in vary.split(",")],
+            names=None if vary is None else names_of(vary),
         )
         return studies.begin(connection, name or studies.name_of(plan), plan)
 

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cogorch_dagster.cli.output import fields, say, table
+from cogorch_dagster.cli.training_options import first_line
 
 if TYPE_CHECKING:
     from cogorch_dagster.settings import Settings
     from cogorch_dagster.tuning.confirmation import Confirmation
     from cogorch_dagster.tuning.search import Outcome, Progress
+    from cogorch_dagster.tuning.studies import Row
     from cogorch_dagster.tuning.study import Study
     from cogorch_dagster.tuning.trials import Trial
 
@@ -39,8 +41,29 @@ def progress_shown(name: str, total: int) -> "Iterator[Callable[[Progress], None
 
 def _told(trial: "Trial") -> str:
     if trial.values is None:
-        return f"failed: {(trial.error or '').splitlines()[0][:120]}"
+        return f"failed: {first_line(trial.error)}"
     return f"score {trial.values[0]:.4f}  mean {trial.mean:.4f}  {trial.seconds or 0:.1f} s"
+
+
+def row_value(row: "Row") -> dict[str, Any]:
+    return {
+        "study": row.name,
+        "sort": row.sort,
+        "created_at": row.created_at,
+        "ended_at": row.ended_at,
+        "plan": row.document,
+        "result": row.result,
+    }
+
+
+def show_rows(rows: "list[Row]") -> None:
+    if not rows:
+        print("no study yet; run `cogorch tune run AGENT`")
+        return
+    columns = ("study", "of", "agent", "sampler", "created", "verdict")
+    verdicts = [(each.result or {}).get("verdict") for each in rows]
+    found = [(each.name, each.sort, each.agent, each.document.get("sampler"), each.created_at) for each in rows]
+    table(columns, [(*each, verdict) for each, verdict in zip(found, verdicts, strict=True)])
 
 
 def study_value(study: "Study") -> dict[str, Any]:

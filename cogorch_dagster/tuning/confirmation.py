@@ -15,13 +15,15 @@ from cogorch_dagster.agents.comparison.bootstrap import interval, replicates, re
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.settings import Settings
-from cogorch_dagster.tuning import study as studies
-from cogorch_dagster.tuning.objective import Measured, evaluation_seeds, measure, seed_of
-from cogorch_dagster.tuning.study import Plan, Study
+from cogorch_dagster.tuning import studies
+from cogorch_dagster.tuning import study as hyperparameters
+from cogorch_dagster.tuning.objective import Measured, measure
+from cogorch_dagster.tuning.seeds import evaluation_seeds, seed_of
+from cogorch_dagster.tuning.studies import Planned, Study
+from cogorch_dagster.tuning.study import Plan
 from cogorch_dagster.tuning.trials import Trial, Trials
 
 Verdict = Literal["better", "not shown", "worse"]
-Measure = Callable[[Plan, Mapping[str, Any], int], float]
 
 SEEDS = 10
 LEVEL = 0.95
@@ -99,13 +101,15 @@ class Confirmation:
 
 def confirm(
     settings: Settings,
-    study: Study,
+    study: Study[Plan],
     *,
     seeds: int = SEEDS,
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Confirmation:
     """Train the winner and the version in force on fresh seeds, and store the difference as the study's result.
+
+    Seeds count once: what was stored of the same winner on as many seeds is not trained again.
 
     Args:
         seeds: 3 to 1000.
@@ -119,21 +123,42 @@ def confirm(
         objective.Interrupted: `stop` said so; nothing is stored.
     """
     winner = winner_of(settings, study)
-    found = compared(study.plan, winner.params, study.plan.current, seeds=seeds, progress=progress, stop=stop)
-    confirmation = Confirmation(
-        study=study.name,
-        trial=winner.number,
-        params=winner.params,
-        version=study.plan.version,
-        seeds=fresh_seeds(study.plan, seeds),
-        found=found,
-    )
+    found = confirmed(settings, study, winner.number, winner.params, seeds=seeds, progress=progress, stop=stop)
     with transaction(settings) as connection:
-        studies.end(connection, study.name, confirmation.document())
-    return confirmation
+        hyperparameters.end(connection, study.name, found.document())
+    return found
 
 
-def winner_of(settings: Settings, study: Study) -> Trial:
+def confirmed(
+    settings: Settings,
+    study: Study[Planned],
+    trial: int,
+    params: Mapping[str, Any],
+    *,
+    seeds: int = SEEDS,
+    progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Confirmation:
+    """The confirmation of a trial of a study of any sort, not stored; that of its result where that is the same.
+
+    Args:
+        params: complete, of the trial; the others as of `confirm`.
+
+    Raises:
+        As `confirm`; `unknown_study`.
+    """
+    plan, fresh = study.plan, fresh_seeds(study.plan, seeds)
+    with transaction(settings) as connection:
+        result = studies.row(connection, study.name).result
+    if result is not None:
+        before = Confirmation.from_document(result)
+        if (before.trial, before.params, before.seeds) == (trial, dict(params), fresh):
+            return before
+    found = compared(plan, params, plan.current, seeds=seeds, progress=progress, stop=stop)
+    return Confirmation(study.name, trial, dict(params), plan.version, fresh, found)
+
+
+def winner_of(settings: Settings, study: Study[Plan]) -> Trial:
     """The complete trial of the highest score; raises Refused(`no_winner`)."""
     trials = Trials(settings, study)
     try:
@@ -146,7 +171,7 @@ def winner_of(settings: Settings, study: Study) -> Trial:
 
 
 def compared(
-    plan: Plan,
+    plan: Planned,
     candidate: Mapping[str, Any],
     baseline: Mapping[str, Any],
     *,
@@ -160,7 +185,7 @@ def compared(
 
 
 def returns(
-    plan: Plan,
+    plan: Planned,
     arms: Sequence[Mapping[str, Any]],
     *,
     seeds: int = SEEDS,
@@ -179,15 +204,15 @@ def returns(
     return found
 
 
-def fresh_seeds(plan: Plan, seeds: int) -> tuple[int, ...]:
-    """The training seeds of a confirmation, none of them the search's.
+def fresh_seeds(plan: Planned, seeds: int) -> tuple[int, ...]:
+    """The training seeds of a confirmation, none of them the search's, nor those on which the baseline was confirmed.
 
     Raises:
         InvalidInput: fewer than 3 or more than 1000.
     """
     if not 3 <= seeds <= 1000:
         raise InvalidInput(f"a confirmation needs 3 to 1000 seeds, got {seeds}")
-    return tuple(seed_of(plan.seed, "confirmation", place) for place in range(seeds))
+    return tuple(seed_of(plan.seed, _purpose(plan), place) for place in range(seeds))
 
 
 def difference(candidate: Sequence[float], baseline: Sequence[float]) -> Difference:
@@ -217,7 +242,14 @@ def difference(candidate: Sequence[float], baseline: Sequence[float]) -> Differe
     )
 
 
-def _fresh(plan: Plan, params: Mapping[str, Any], seed: int, place: int, stop: Callable[[], bool] | None) -> Measured:
+def _purpose(plan: Planned) -> str:
+    # What is in force may have won on the seeds of the version before it.
+    return "confirmation" if plan.version is None else f"confirmation against {plan.version}"
+
+
+def _fresh(
+    plan: Planned, params: Mapping[str, Any], seed: int, place: int, stop: Callable[[], bool] | None
+) -> Measured:
     # Other fleets for every seed, so that the interval covers them too.
-    seeds = evaluation_seeds(plan.seed, plan.budget, f"confirmation {place} evaluation")
+    seeds = evaluation_seeds(plan.seed, plan.budget, f"{_purpose(plan)} {place} evaluation")
     return measure(plan.parameters, plan.agent, params, seed, plan.budget, seeds=seeds, stop=stop)

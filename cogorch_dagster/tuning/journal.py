@@ -9,9 +9,11 @@ leaves no half a trial, and no two begin the same one.
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import sqlalchemy as sa
 
 from cogorch_dagster.errors import Refused, Unavailable
 from cogorch_dagster.platform import postgres
@@ -21,9 +23,13 @@ if TYPE_CHECKING:
     import psycopg
 
 Entry = dict[str, Any]
+Found = TypeVar("Found")
 
 # For a server that is being started again.
 PATIENCE_S = 30.0
+# Times in a row that a connection may break.
+_LOST = 5
+_LONGEST_ERROR = 1000
 
 _LOCK = "SELECT pg_advisory_xact_lock(%s)"
 _END = "SELECT coalesce(max(number) + 1, 0) FROM study_journal WHERE study = %s"
@@ -116,6 +122,34 @@ class Journal:
         finally:
             self._open = False
 
+    def whole(
+        self,
+        act: Callable[[], Found],
+        *,
+        forget: Callable[[], None],
+        ready: Callable[[], object] = lambda: None,
+    ) -> Found:
+        """Do something in one transaction, and again where the connection broke, for it may not have been written.
+
+        Args:
+            forget: called after any error: what is in memory may hold what was not written.
+            ready: called before each transaction.
+
+        Raises:
+            As `transaction`; Unavailable too where the connection breaks again and again.
+        """
+        for _ in range(_LOST):
+            try:
+                ready()
+                with self.transaction():
+                    return act()
+            except ConnectionLost:
+                forget()
+            except BaseException:
+                forget()
+                raise
+        raise Unavailable(f"the connection to PostgreSQL broke {_LOST} times in a row; run `cogorch doctor`")
+
     def alive(self, workers: Iterable[str]) -> set[str]:
         """Which of these workers of the study still have a connection."""
         keys = {_key("worker", self.study, worker): worker for worker in workers}
@@ -155,12 +189,26 @@ class Journal:
             if self.worker is not None:
                 # Waits for the server to notice that an earlier connection of this worker is gone.
                 self._connection.execute("SELECT pg_advisory_lock(%s)", (_key("worker", self.study, self.worker),))
+                # Shared by all workers of the study: who has it alone knows that there are none.
+                self._connection.execute("SELECT pg_advisory_lock_shared(%s)", (_key("workers", self.study),))
         return self._connection
 
 
 def unknown_study(name: str) -> Refused:
     """The error where there is no study of a name."""
     return Refused("unknown_study", f"there is no study {name!r}; `cogorch tune list` names those that there are")
+
+
+def left_alone(connection: sa.Connection, study: str) -> bool:
+    """Whether no worker is connected to a study; if so, none connects until the transaction ends."""
+    query = sa.text("SELECT pg_try_advisory_xact_lock(:key)")
+    return bool(connection.execute(query, {"key": _key("workers", study)}).scalar_one())
+
+
+def error_text(error: Exception) -> str:
+    """An error as a journal keeps it: with its reason or its class, in at most 1000 characters, none of them NUL."""
+    what = error.reason if isinstance(error, Refused) else type(error).__name__
+    return f"{what}: {error}".replace("\0", "")[:_LONGEST_ERROR]
 
 
 def _connect(settings: Settings) -> "psycopg.Connection[Any]":

@@ -1,15 +1,14 @@
 """The objective of a search: what an agent trained with some hyperparameters earns, by real training and evaluation.
 
-All trials of a study meet the same training seeds and the same evaluation seeds (common random numbers), so that what
-sets two of them apart is what they tried. What is measured is the agent at the end of its training, not the best of
-its curve: it is what running agents have, and no choice among its own figures flatters it.
+All trials of a study meet the same training seeds and the same evaluation seeds (`seeds.py`), so that what sets two of
+them apart is what they tried. What is measured is the agent at the end of its training, not the best of its curve: it
+is what running agents have, and no choice among its own figures flatters it.
 """
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +19,15 @@ from cogorch_dagster.fleet.parameters import FleetParameters
 from cogorch_dagster.fleet.signals import STATE_SIZES, AgentName
 from cogorch_dagster.policies.hyperparameters import AGENT_KINDS
 from cogorch_dagster.tuning import normalised
+from cogorch_dagster.tuning.budget import Budget
+from cogorch_dagster.tuning.seeds import evaluation_seeds
 
 if TYPE_CHECKING:
     from cogorch_dagster.agents.training.joint import JointTraining
     from cogorch_dagster.agents.training.joint_configuration import JointConfiguration
+
+# By agent what it does in its states, as `joint_controller.Act`.
+Companions = Mapping[AgentName, Callable[[Any], Any]]
 
 FLEETS_PER_SEED = 8
 DEFAULT_HORIZON = 240
@@ -38,45 +42,14 @@ class Interrupted(Exception):
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What a trial may cost.
-
-    Attributes:
-        episodes: of training; each is one horizon of all fleets at once, 1 to 100,000.
-        evaluation_episodes: evaluation seeds, each one horizon of FLEETS_PER_SEED fleets, 1 to 1000.
-        fleets: trained in at once, 1 to 100,000.
-        seeds: trainings of a trial, each with a seed of its own, 1 to 100.
-
-    Raises:
-        InvalidInput: a number is outside of its range.
-    """
-
-    episodes: int
-    evaluation_episodes: int
-    fleets: int
-    seeds: int
-
-    def __post_init__(self) -> None:
-        tops = {"episodes": 100_000, "evaluation_episodes": 1000, "fleets": 100_000, "seeds": 100}
-        for name, top in tops.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= top:
-                raise InvalidInput(f"{name} of a budget must be a whole number from 1 to {top}, got {value!r}")
-
-
-QUICK = Budget(episodes=10, evaluation_episodes=5, fleets=8, seeds=2)
-FULL = Budget(episodes=50, evaluation_episodes=10, fleets=16, seeds=3)
-BUDGETS = {"quick": QUICK, "full": FULL}
-
-
-@dataclass(frozen=True)
 class Measured:
     """What one training came to.
 
     Attributes:
         reward: mean per step over the evaluation seeds.
         normalised: the same as `normalised.normalised` has it.
-        conflicts: declared conflicts per step; the agent's own share of them, as the others do nothing.
+        conflicts: of all agents per step, where this one acts beside the study's companions on the same seeds; None
+            without companions, as agents that do nothing conflict with nobody.
         inference_ms: CPU time of one decision in one state.
         steps: of single fleets, trained.
         by_seed: normalised return on each evaluation seed.
@@ -84,7 +57,7 @@ class Measured:
 
     reward: float
     normalised: float
-    conflicts: float
+    conflicts: float | None
     inference_ms: float
     steps: int
     by_seed: tuple[float, ...]
@@ -98,13 +71,14 @@ class Score:
         value: lower bound of the mean normalised return, one-sided at CONFIDENCE: over the training seeds, of a single
             training over its evaluation seeds.
         mean: of the normalised return.
-        conflicts, inference_ms: means over the trainings.
+        conflicts: mean over the trainings; None where they were measured without companions.
+        inference_ms: mean over the trainings.
         steps: of single fleets, of all trainings.
     """
 
     value: float
     mean: float
-    conflicts: float
+    conflicts: float | None
     inference_ms: float
     steps: int
 
@@ -140,16 +114,6 @@ def configuration_of(
     )
 
 
-def seed_of(seed: int, purpose: str, number: int) -> int:
-    """The number-th seed that a study of this seed has for a purpose, 0 to 2**62 - 1, unrelated to all others."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {purpose} {number}".encode()).digest()[:8], "big") >> 2
-
-
-def evaluation_seeds(seed: int, budget: Budget, purpose: str = "evaluation") -> tuple[int, ...]:
-    """The evaluation seeds of a study; training and validation use none of them."""
-    return tuple(seed_of(seed, purpose, number) for number in range(budget.evaluation_episodes))
-
-
 def measure(
     parameters: FleetParameters,
     agent: AgentName,
@@ -158,6 +122,7 @@ def measure(
     budget: Budget,
     *,
     seeds: Sequence[int] | None = None,
+    companions: Companions | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Measured:
     """Train an agent with these hyperparameters and evaluate what it has become; deterministic but for the time.
@@ -167,6 +132,7 @@ def measure(
         params: hyperparameters as in the agent's document.
         seed: of the training.
         seeds: of the evaluation; without it those of a study with seed 0.
+        companions: together with which the agent's conflicts are measured.
         stop: asked after every step.
 
     Raises:
@@ -175,7 +141,7 @@ def measure(
         Interrupted: `stop` said so.
     """
     training = trained(parameters, configuration_of(agent, params, seed, budget, horizon=parameters.horizon), stop)
-    return measured(training, agent, evaluation_seeds(0, budget) if seeds is None else seeds)
+    return measured(training, agent, evaluation_seeds(0, budget) if seeds is None else seeds, companions)
 
 
 def trained(
@@ -193,8 +159,12 @@ def trained(
     return training
 
 
-def measured(training: "JointTraining", agent: AgentName, seeds: Sequence[int]) -> Measured:
+def measured(
+    training: "JointTraining", agent: AgentName, seeds: Sequence[int], companions: Companions | None = None
+) -> Measured:
     """What the agent of a training earns now, without exploration, on these evaluation seeds.
+
+    The others do nothing, as in its training; only its conflicts are measured together with companions.
 
     Raises:
         InvalidInput: seeds that are not distinct or not possible.
@@ -204,6 +174,11 @@ def measured(training: "JointTraining", agent: AgentName, seeds: Sequence[int]) 
     parameters, controller = training.parameters, training.controller()
     with one_thread():
         scores = evaluate(parameters, controller, seeds=seeds, fleets_per_seed=FLEETS_PER_SEED)
+        conflicts = None
+        if companions:
+            together = replace(controller, policies={**companions, agent: controller.policies[agent]})
+            beside = evaluate(parameters, together, seeds=seeds, fleets_per_seed=FLEETS_PER_SEED)
+            conflicts = float(beside.values["conflicts"].mean())
         inference_ms = _inference_ms(controller.policies[agent], agent)
     floor = normalised.floor(parameters, agent, tuple(seeds), FLEETS_PER_SEED)
     ceiling = normalised.ceiling(training.configuration.weights)
@@ -212,7 +187,7 @@ def measured(training: "JointTraining", agent: AgentName, seeds: Sequence[int]) 
     return Measured(
         reward=reward,
         normalised=normalised.normalised(reward, floor, ceiling),
-        conflicts=float(scores.values["conflicts"].mean()),
+        conflicts=conflicts,
         inference_ms=inference_ms,
         steps=training.fleet_steps,
         by_seed=tuple(normalised.normalised(float(each), floor, ceiling) for each in rewards),
@@ -228,10 +203,11 @@ def score(found: Sequence[Measured]) -> Score:
     if not found:
         raise InvalidInput("a score needs at least one training, got none")
     values = [each.normalised for each in found] if len(found) > 1 else list(found[0].by_seed)
+    conflicts = [each.conflicts for each in found if each.conflicts is not None]
     return Score(
         value=lower_bound(values),
         mean=float(np.mean(values)),
-        conflicts=float(np.mean([each.conflicts for each in found])),
+        conflicts=float(np.mean(conflicts)) if len(conflicts) == len(found) else None,
         inference_ms=float(np.mean([each.inference_ms for each in found])),
         steps=sum(each.steps for each in found),
     )

@@ -1,12 +1,12 @@
 """Pictures of a study as PNG below 20 kB: how the score came along, what mattered, what each objective costs."""
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cogorch_dagster.errors import InvalidInput
+from cogorch_dagster.tuning.png import png, tidy
 from cogorch_dagster.tuning.study import Objective
 from cogorch_dagster.tuning.trials import Trial
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, MUTED, BLUE, RED, GREY = "#1f2937", "#d1d5db", "#2563eb", "#dc2626", "#9ca3af"
+BLUE, RED, GREY = "#2563eb", "#dc2626", "#9ca3af"
 LABELS: dict[Objective, str] = {
     "reward": "score (lower bound of the normalised return)",
     "conflicts": "conflicts per step",
@@ -45,7 +45,7 @@ def history(trials: Sequence[Trial]) -> bytes:
     axes.set_ylabel(LABELS["reward"], fontsize=8)
     if done:
         axes.legend(loc="best", fontsize=8, frameon=False)
-    return _png(figure)
+    return png(figure, 64)
 
 
 def importance_figure(shares: Mapping[str, float]) -> bytes:
@@ -60,7 +60,7 @@ def importance_figure(shares: Mapping[str, float]) -> bytes:
     figure, axes = _panel(6.4, 0.8 + 0.26 * len(names))
     axes.barh(names, [shares[name] for name in names], color=BLUE, height=0.6)
     axes.set_xlabel("share of the importance", fontsize=8)
-    return _png(figure)
+    return png(figure, 64)
 
 
 def pareto_figure(trials: Sequence[Trial], front: Sequence[Trial], objectives: Sequence[Objective]) -> bytes:
@@ -83,9 +83,9 @@ def pareto_figure(trials: Sequence[Trial], front: Sequence[Trial], objectives: S
             points = [each.values for each in done if (each.number in chosen) == inside and each.values is not None]
             axes.plot([p[place] for p in points], [p[0] for p in points], "o", color=colour, markersize=size)
         axes.set_xlabel(LABELS[objectives[place]], fontsize=8)
-        _tidy(axes)
+        tidy(axes)
     panels[0].set_ylabel(LABELS["reward"], fontsize=8)
-    return _png(figure)
+    return png(figure, 64)
 
 
 def _panel(width: float, height: float) -> "tuple[Figure, Axes]":
@@ -93,22 +93,5 @@ def _panel(width: float, height: float) -> "tuple[Figure, Axes]":
 
     figure = Figure(figsize=(width, height), dpi=90, layout="constrained")
     axes: Any = figure.subplots()
-    _tidy(axes)
+    tidy(axes)
     return figure, axes
-
-
-def _tidy(axes: "Axes") -> None:
-    axes.tick_params(labelsize=7.5, colors=INK, length=2)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("bottom", "left"):
-        axes.spines[side].set_color(MUTED)
-
-
-def _png(figure: "Figure") -> bytes:
-    from PIL import Image
-
-    drawn, buffer = BytesIO(), BytesIO()
-    figure.savefig(drawn, format="png")
-    Image.open(drawn).convert("RGB").quantize(64).save(buffer, format="png", optimize=True)
-    return buffer.getvalue()

@@ -1,6 +1,7 @@
 """The plan of a search from what is in force: current version, its policy's strictness, and so the space."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -11,7 +12,8 @@ from cogorch_dagster.fleet.signals import AgentName
 from cogorch_dagster.policies import decisions, store
 from cogorch_dagster.policies.hyperparameters import AGENT_KINDS, policy_of
 from cogorch_dagster.policies.parameter import Level
-from cogorch_dagster.tuning.objective import QUICK, Budget
+from cogorch_dagster.tuning.budget import QUICK, Budget
+from cogorch_dagster.tuning.companions import newest_companions
 from cogorch_dagster.tuning.space import space_of
 from cogorch_dagster.tuning.study import Objective, Plan
 
@@ -34,26 +36,48 @@ def plan_for(
         names: the hyperparameters to vary; all without it.
 
     Raises:
-        InvalidInput: an unknown agent, sampler, objective or hyperparameter.
+        InvalidInput: an unknown agent, sampler, objective or hyperparameter; or conflicts are an objective, and another
+            agent has no checkpoint.
         Refused: `digest_mismatch`: the row of the version in force was edited.
     """
-    policy_id = policy_of(agent)
-    kind = AGENT_KINDS[agent]
-    active = store.active(connection, policy_id)
-    if active is not None:
-        decisions.require_digest(active, None)
-    current = todays(kind) if active is None else active.params
-    space = space_of(kind, _level(connection, policy_id), current, names=names)
+    there = in_force(connection, agent)
+    name, kind = cast(AgentName, agent), AGENT_KINDS[agent]
     return Plan(
-        agent=cast(AgentName, agent),
-        space=space,
-        version=None if active is None else active.version,
+        agent=name,
+        space=space_of(kind, there.level, there.params, names=names),
+        version=there.version,
         parameters=parameters,
         budget=budget,
         sampler=sampler,
         objectives=cast(tuple[Objective, ...], tuple(objectives)),
         seed=seed,
+        companions=newest_companions(connection, name) if "conflicts" in objectives else {},
     )
+
+
+@dataclass(frozen=True)
+class InForce:
+    """What a search of an agent starts from.
+
+    Attributes:
+        version: of its hyperparameters; None: there is none.
+        params: of that version, or those of today's trainings.
+        level: of strictness of its policy.
+    """
+
+    version: str | None
+    params: dict[str, Any]
+    level: Level
+
+
+def in_force(connection: sa.Connection, agent: str) -> InForce:
+    """What a search of an agent starts from now; raises as `plan_for` for an unknown agent and an edited row."""
+    policy_id = policy_of(agent)
+    active = store.active(connection, policy_id)
+    if active is None:
+        return InForce(None, todays(AGENT_KINDS[agent]), _level(connection, policy_id))
+    decisions.require_digest(active, None)
+    return InForce(active.version, dict(active.params), _level(connection, policy_id))
 
 
 def todays(kind: str) -> dict[str, Any]:
@@ -70,6 +94,8 @@ def todays(kind: str) -> dict[str, Any]:
 def _level(connection: sa.Connection, policy_id: str) -> Level:
     try:
         return store.policy(connection, policy_id).strictness
-    except Refused:
+    except Refused as error:
+        if error.reason != "unknown_policy":
+            raise
         # An installation without the seeds: nothing can be proposed, but searched.
         return "standard"

@@ -16,13 +16,13 @@ from cogorch_dagster.policies.decisions import Decision
 from cogorch_dagster.policies.hyperparameters import policy_of
 from cogorch_dagster.policies.store import PolicyVersion
 from cogorch_dagster.tuning.confirmation import Confirmation
-from cogorch_dagster.tuning.study import Study
+from cogorch_dagster.tuning.studies import Planned, Study
 
 METHOD = "trained"
 
 
 def propose(
-    connection: sa.Connection, study: Study, confirmation: Confirmation, *, actor: str
+    connection: sa.Connection, study: Study[Planned], confirmation: Confirmation, *, actor: str
 ) -> tuple[PolicyVersion, Decision | None]:
     """Propose the confirmed winner, and let the policy's mode decide; the decision is None where a person has to.
 
@@ -51,7 +51,7 @@ def propose(
     return store.version(connection, policy_id, draft.version), decision
 
 
-def evidence(study: Study, confirmation: Confirmation) -> dict[str, Any]:
+def evidence(study: Study[Planned], confirmation: Confirmation) -> dict[str, Any]:
     """What the proposal rests on; returns are normalised, so .03 is three percentage points."""
     plan, found = study.plan, confirmation.found
     return {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cogorch_dagster.errors import InvalidInput
-from cogorch_dagster.tuning.objective import seed_of
+from cogorch_dagster.tuning.seeds import seed_of
 from cogorch_dagster.tuning.space import Space
 
 if TYPE_CHECKING:

@@ -4,29 +4,26 @@ The number of trials is the study's, whoever runs them: the same command on anot
 with one trial is `work`; how trials are shared without loss is `trials.py`.
 """
 
-import os
-import socket
-import subprocess
-import sys
-import tempfile
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from cogorch_dagster.errors import InvalidInput, Unavailable
 from cogorch_dagster.settings import Settings
-from cogorch_dagster.tuning.objective import Interrupted, Measured, evaluation_seeds, measure, score, seed_of
+from cogorch_dagster.tuning.companions import acting
+from cogorch_dagster.tuning.journal import error_text
+from cogorch_dagster.tuning.objective import Interrupted, Measured, measure, score
 from cogorch_dagster.tuning.sampling import check_trials
+from cogorch_dagster.tuning.seeds import evaluation_seeds, training_seed
 from cogorch_dagster.tuning.study import Plan, Study
 from cogorch_dagster.tuning.trials import Trial, Trials
+from cogorch_dagster.tuning.workers import POLL_S, share, worker_name
 
 Stop = Callable[[], bool]
 Objective = Callable[[Plan, Mapping[str, Any], Stop], list[Measured]]
 
 MOST_TRIALS = 100_000
-_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ def run(
     *,
     workers: int = 1,
     progress: Callable[[Progress], None] | None = None,
-    stop: Stop | None = None,
+    stop: Stop = lambda: False,
     objective: Objective | None = None,
 ) -> Outcome:
     """Go on with a study until it has so many trials, counting those that it has.
@@ -111,7 +108,8 @@ def run(
         elif objective is not None:
             raise InvalidInput("an objective of the caller's own is measured by one worker; other processes train")
         else:
-            lost = _share(settings, study, trials, workers, watched, stop)
+            acting(settings, study.plan.companions)  # Refuses here rather than in every worker.
+            lost = share(settings, study.name, trials, workers, look=watched.look, stop=stop)
         watched.look()
         return watched.outcome(lost)
     finally:
@@ -123,8 +121,8 @@ def work(
     study: Study,
     most: int,
     *,
-    stop: Stop | None = None,
-    told: Callable[[], None] | None = None,
+    stop: Stop = lambda: False,
+    told: Callable[[], object] | None = None,
     objective: Objective | None = None,
 ) -> int:
     """Run trials in this process until the study has `most` and none is running any more; how many it ended.
@@ -135,8 +133,7 @@ def work(
     Raises:
         As `run`.
     """
-    objective = objective or trainings
-    stop = stop or (lambda: False)
+    objective = objective or real_trainings(settings, study.plan)
     trials, ended = Trials(settings, study, worker_name()), 0
     try:
         while not stop():
@@ -144,7 +141,7 @@ def work(
             if taken is None:
                 break
             if taken == "wait":
-                time.sleep(_POLL_S)
+                time.sleep(POLL_S)
                 continue
             if not _carried_out(trials, taken, objective, stop):
                 break
@@ -156,23 +153,30 @@ def work(
         trials.close()
 
 
-def trainings(plan: Plan, params: Mapping[str, Any], stop: Stop) -> list[Measured]:
-    """One training for each of the plan's seeds, the same ones in every trial; raises as `measure`."""
-    seeds = evaluation_seeds(plan.seed, plan.budget)
-    return [
-        measure(plan.parameters, plan.agent, params, training_seed(plan.seed, n), plan.budget, seeds=seeds, stop=stop)
-        for n in range(plan.budget.seeds)
-    ]
+def real_trainings(settings: Settings, plan: Plan) -> Objective:
+    """One training for each of the plan's seeds, the same ones in every trial.
 
+    Raises:
+        Refused, Unavailable: as `companions.acting`. What it gives raises as `measure`.
+    """
+    beside, seeds = acting(settings, plan.companions), evaluation_seeds(plan.seed, plan.budget)
 
-def training_seed(seed: int, number: int) -> int:
-    """The number-th training seed of a study's trials."""
-    return seed_of(seed, "training", number)
+    def objective(_: Plan, params: Mapping[str, Any], stop: Stop) -> list[Measured]:
+        return [
+            measure(
+                plan.parameters,
+                plan.agent,
+                params,
+                training_seed(plan.seed, number),
+                plan.budget,
+                seeds=seeds,
+                companions=beside,
+                stop=stop,
+            )
+            for number in range(plan.budget.seeds)
+        ]
 
-
-def worker_name() -> str:
-    """A name that no other worker has; says where it runs."""
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    return objective
 
 
 def _carried_out(trials: Trials, trial: Trial, objective: Objective, stop: Stop) -> bool:
@@ -186,7 +190,7 @@ def _carried_out(trials: Trials, trial: Trial, objective: Objective, stop: Stop)
     except Unavailable:
         raise
     except Exception as error:  # What breaks a training says something about its parameters alone.
-        trials.fail(trial.number, f"{type(error).__name__}: {error}", time.perf_counter() - begun)
+        trials.fail(trial.number, error_text(error), time.perf_counter() - begun)
         return True
     trials.finish(trial.number, summed, found, time.perf_counter() - begun)
     return True
@@ -202,15 +206,16 @@ class _Watched:
         self._progress = progress
         self._known = {each.number for each in self._trials.all() if _over(each)}
 
-    def look(self) -> None:
-        if self._progress is None:
-            return
+    def look(self) -> bool:
+        """Tell; whether all trials asked for have ended."""
         found = self._trials.all()
         for trial in found:
             if _over(trial) and trial.number not in self._known:
                 self._known.add(trial.number)
                 best = max((t for t in found if t.values), key=lambda t: (t.values or (0.0,))[0], default=None)
-                self._progress(Progress(trial, len(self._known), self._total, best))
+                if self._progress is not None:
+                    self._progress(Progress(trial, len(self._known), self._total, best))
+        return sum(_over(each) for each in found) >= self._total
 
     def outcome(self, lost: int) -> Outcome:
         found = self._trials
@@ -222,56 +227,3 @@ class _Watched:
 
 def _over(trial: Trial) -> bool:
     return trial.state in ("complete", "failed")
-
-
-def _share(settings: Settings, study: Study, trials: int, workers: int, watched: _Watched, stop: Stop | None) -> int:
-    """Let processes of this machine work; how many of them died."""
-    with tempfile.TemporaryFile("w+") as log:
-        begun = [_started(settings, study, trials, log) for _ in range(workers)]
-        try:
-            while any(process.poll() is None for process in begun):
-                watched.look()
-                if stop is not None and stop():
-                    break
-                time.sleep(_POLL_S)
-        finally:
-            _ended(begun)
-        lost = len([process for process in begun if process.returncode != 0])
-        stopped = stop is not None and stop()
-        if lost == workers and not stopped and not watched.outcome(lost).ended:
-            log.seek(0)
-            raise Unavailable(
-                f"all {workers} workers died; what they had begun is gone on with by the next search. "
-                f"Their last words: {log.read()[-2000:].strip() or '(none)'}"
-            )
-        return lost
-
-
-def _started(settings: Settings, study: Study, trials: int, log: IO[str]) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "cogorch_dagster.tuning.worker", study.name, str(trials), str(os.getpid())]
-    return subprocess.Popen(
-        command, env=_environment(settings), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log
-    )
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    """This process's, with the settings, so that a worker finds the same installation."""
-    given = {name: value for name, value in settings.model_dump().items() if value is not None}
-    url = settings.postgres_url
-    if url is not None:
-        given["postgres_url"] = url.get_secret_value()
-    # Networks this small gain nothing from threads, and workers would take each other's cores.
-    return {**os.environ, "OMP_NUM_THREADS": "1"} | {f"COGORCH_{name.upper()}": str(v) for name, v in given.items()}
-
-
-def _ended(processes: "list[subprocess.Popen[bytes]]") -> None:
-    """Ask the workers to stop after their present step, and see to it that none is left."""
-    for process in processes:
-        if process.poll() is None:
-            process.send_signal(2)
-    for process in processes:
-        try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

@@ -1,33 +1,25 @@
-"""Studies: what is searched, for which agent, from where and at what cost; a row of `studies` that never changes.
+"""Studies of hyperparameters: what is searched, for which agent, from where and at what cost; it never changes.
 
-What its trials found is in its journal (`trials.py`), what became of its winner in its result (`confirmation.py`).
+How studies of either sort are kept is `studies.py`; those of architectures are `halving/study.py`.
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
-
 from cogorch_dagster.agents.checkpoints import code_version
-from cogorch_dagster.errors import InvalidInput, Refused
+from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.parameters import FleetParameters
-from cogorch_dagster.fleet.signals import AgentName
-from cogorch_dagster.platform.tables import studies
-from cogorch_dagster.policies.document import as_document, digest
+from cogorch_dagster.fleet.signals import AGENTS, AgentName
+from cogorch_dagster.policies.document import as_document
 from cogorch_dagster.policies.hyperparameters import AGENT_KINDS
-from cogorch_dagster.tuning.journal import unknown_study
-from cogorch_dagster.tuning.objective import Budget
+from cogorch_dagster.tuning import studies
+from cogorch_dagster.tuning.budget import Budget
 from cogorch_dagster.tuning.sampling import check_sampler
 from cogorch_dagster.tuning.space import Space
 
 Objective = Literal["reward", "conflicts", "latency"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
-SORT = "hyperparameters"
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -44,6 +36,8 @@ class Plan:
         objectives: reward (up) first; conflicts and inference latency (down) as further ones.
         seed: of everything random.
         code: version of the code that trains.
+        companions: by agent the digest of the checkpoint that acts beside it where conflicts are measured; for the
+            objective conflicts those of all other agents, else none.
 
     Raises:
         InvalidInput: an unknown agent, sampler or objective, or one that does not fit the others.
@@ -58,6 +52,7 @@ class Plan:
     objectives: tuple[Objective, ...] = ("reward",)
     seed: int = 0
     code: str = ""
+    companions: Mapping[AgentName, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.agent not in AGENT_KINDS:
@@ -68,6 +63,12 @@ class Plan:
             raise InvalidInput(f"objectives {', '.join(unknown)} are unknown; there are {', '.join(OBJECTIVES)}")
         if not 0 <= self.seed < 2**63:
             raise InvalidInput(f"the seed of a study must lie between 0 and 2**63 - 1, got {self.seed}")
+        others = {each for each in AGENTS if each != self.agent} if "conflicts" in self.objectives else set()
+        if set(self.companions) != others:
+            raise InvalidInput(
+                f"objectives {', '.join(self.objectives)} need checkpoints of {', '.join(sorted(others)) or 'nobody'} "
+                f"to act beside agent {self.agent}, got those of {', '.join(sorted(self.companions)) or 'nobody'}"
+            )
         check_sampler(self.sampler, self.space, len(self.objectives))
         if not self.code:
             object.__setattr__(self, "code", code_version())
@@ -96,6 +97,8 @@ class Plan:
                 "objectives": list(self.objectives),
                 "seed": self.seed,
                 "code": self.code,
+                # Left out where there are none: so plans had their names before.
+                **({"companions": dict(self.companions)} if self.companions else {}),
             }
         )
 
@@ -112,110 +115,15 @@ class Plan:
             objectives=tuple(document["objectives"]),
             seed=document["seed"],
             code=document["code"],
+            companions=document.get("companions", {}),
         )
 
 
-@dataclass(frozen=True)
-class Study:
-    """A study as stored; `result` and `ended_at` are set once its winner was confirmed."""
-
-    name: str
-    plan: Plan
-    created_at: datetime
-    run_id: str | None = None
-    ended_at: datetime | None = None
-    result: dict[str, Any] | None = None
+Study = studies.Study[Plan]
+STUDIES: studies.Studies[Plan] = studies.Studies("hyperparameters", Plan.from_document)
+begin, get, listing, end = STUDIES.begin, STUDIES.get, STUDIES.listing, STUDIES.end
 
 
 def name_of(plan: Plan) -> str:
-    """A name that the same plan always has, and no other: agent, sampler, seed and a mark of everything else."""
-    mark = digest(plan.document()).removeprefix("sha256:")[:8]
-    return f"{plan.agent}-{plan.sampler}-{plan.seed}-{mark}"
-
-
-def begin(connection: sa.Connection, name: str, plan: Plan, run_id: str | None = None) -> Study:
-    """Create a study, or join the one that is there with the same plan.
-
-    Raises:
-        InvalidInput: a name that is not possible.
-        Refused: `other_study`: the study of this name has another plan; the differences are named.
-    """
-    if not _NAME.fullmatch(name):
-        raise InvalidInput(f"{name!r} is no name of a study: lower-case letters, digits, dots and dashes, at most 100")
-    values = {"name": name, "agent": plan.agent, "sort": SORT, "document": plan.document(), "run_id": run_id}
-    connection.execute(insert(studies).values(values).on_conflict_do_nothing())
-    row = connection.execute(sa.select(studies).where(studies.c.name == name)).mappings().one()
-    if row["sort"] != SORT:
-        raise Refused("other_study", f"study {name} is one of {row['sort']}; choose another name")
-    if found := differences(row["document"], plan.document()):
-        raise Refused("other_study", f"study {name} is another: {'; '.join(found)}. Choose another name, or its plan.")
-    return _study(row)
-
-
-def get(connection: sa.Connection, name: str) -> Study:
-    """The study of a name; raises Refused(`unknown_study`)."""
-    query = sa.select(studies).where(studies.c.name == name, studies.c.sort == SORT)
-    row = connection.execute(query).mappings().one_or_none()
-    if row is None:
-        raise unknown_study(name)
-    return _study(row)
-
-
-def listing(connection: sa.Connection, agent: str | None = None, *, limit: int = 100) -> list[Study]:
-    """Studies of hyperparameters, the newest first."""
-    query = sa.select(studies).where(studies.c.sort == SORT)
-    if agent is not None:
-        query = query.where(studies.c.agent == agent)
-    query = query.order_by(studies.c.created_at.desc(), studies.c.name).limit(limit)
-    return [_study(row) for row in connection.execute(query).mappings()]
-
-
-def end(connection: sa.Connection, name: str, result: Mapping[str, Any]) -> Study:
-    """Store the result of a study, in place of an earlier one; raises Refused(`unknown_study`)."""
-    values = {"result": as_document(result), "ended_at": sa.func.clock_timestamp()}
-    connection.execute(sa.update(studies).where(studies.c.name == name, studies.c.sort == SORT).values(values))
-    return get(connection, name)
-
-
-def delete(connection: sa.Connection, name: str) -> None:
-    """Delete a study with its journal; workers that still run it stop. Raises Refused(`unknown_study`)."""
-    get(connection, name)
-    connection.execute(sa.delete(studies).where(studies.c.name == name))
-
-
-def delete_old(connection: sa.Connection, older_than: timedelta) -> list[str]:
-    """Delete the studies of hyperparameters that were created longer ago; their names.
-
-    Raises:
-        InvalidInput: a negative duration.
-    """
-    if older_than < timedelta(0):
-        raise InvalidInput(f"older_than must not be negative, got {older_than}")
-    old = studies.c.created_at < sa.func.clock_timestamp() - sa.literal(older_than, sa.Interval)
-    query = sa.delete(studies).where(old, studies.c.sort == SORT).returning(studies.c.name)
-    return sorted(connection.execute(query).scalars())
-
-
-def differences(stored: Any, given: Any, path: str = "") -> list[str]:
-    """Where two documents differ, each as `path is stored, not given`."""
-    if isinstance(stored, Mapping) and isinstance(given, Mapping):
-        names = sorted(stored.keys() | given.keys())
-        return [found for name in names for found in differences(stored.get(name), given.get(name), f"{path}.{name}")]
-    if isinstance(stored, list) and isinstance(given, list) and len(stored) == len(given):
-        return [
-            found
-            for place, (one, other) in enumerate(zip(stored, given, strict=True))
-            for found in differences(one, other, f"{path}[{place}]")
-        ]
-    return [] if stored == given else [f"its {path.lstrip('.')} is {stored!r}, not {given!r}"]
-
-
-def _study(row: sa.RowMapping) -> Study:
-    return Study(
-        name=row["name"],
-        plan=Plan.from_document(row["document"]),
-        created_at=row["created_at"].astimezone(UTC),
-        run_id=row["run_id"],
-        ended_at=row["ended_at"] and row["ended_at"].astimezone(UTC),
-        result=row["result"],
-    )
+    """As `studies.name_of`: agent and sampler, seed and mark."""
+    return studies.name_of(f"{plan.agent}-{plan.sampler}", plan)

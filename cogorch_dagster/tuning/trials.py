@@ -7,11 +7,11 @@ next: its number and its parameters stay, so nothing is lost and nothing is trie
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
-from cogorch_dagster.errors import Unavailable
+from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.settings import Settings
-from cogorch_dagster.tuning.journal import ConnectionLost, Journal
+from cogorch_dagster.tuning.journal import Found, Journal
 from cogorch_dagster.tuning.objective import Measured, Score
 from cogorch_dagster.tuning.sampling import optuna_sampler, proposal
 from cogorch_dagster.tuning.study import Objective, Study
@@ -21,11 +21,9 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 State = Literal["running", "complete", "failed", "waiting"]
-Found = TypeVar("Found")
 
 # After that many workers died over a trial, it fails.
 MOST_ATTEMPTS = 3
-_LOST = 5
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,8 @@ class Trial:
         attempts: workers that have begun it.
         values: of the study's objectives, None unless complete.
         mean: normalised return, None unless complete.
-        conflicts, inference_ms: None unless complete.
+        conflicts: per step beside the study's companions, None without any, and unless complete.
+        inference_ms: None unless complete.
         steps: of single fleets, trained.
         seconds: from the beginning to the end of the last attempt.
         error: of a failed one.
@@ -84,15 +83,18 @@ class Trials:
         return self._whole(lambda study: self._take(study, most))
 
     def finish(self, number: int, score: Score, found: Sequence[Measured], seconds: float) -> bool:
-        """Record what a trial came to; False where it is no longer this worker's."""
+        """Record what a trial came to; False where it is no longer this worker's.
+
+        Raises:
+            As `take`. InvalidInput: an objective of the study was not measured.
+        """
         values = [_value(score, objective) for objective in self.study.plan.objectives]
         notes = {"score": asdict(score), "measured": [asdict(each) for each in found], "seconds": seconds}
         return self._whole(lambda study: self._end(study, number, values, notes))
 
     def fail(self, number: int, error: str, seconds: float) -> bool:
-        """Record that a trial failed, with its error; False where it is no longer this worker's."""
-        # A journal cannot hold the NUL character.
-        notes = {"error": error.replace("\0", ""), "seconds": seconds}
+        """Record that a trial failed, with `journal.error_text`; False where it is no longer this worker's."""
+        notes = {"error": error, "seconds": seconds}
         return self._whole(lambda study: self._end(study, number, None, notes))
 
     def all(self) -> list[Trial]:
@@ -120,19 +122,10 @@ class Trials:
         self._optuna = None
 
     def _whole(self, act: "Callable[[optuna.Study], Found]") -> Found:
-        """Do something in one transaction, and again where the connection broke, for it may not have been written."""
-        for _ in range(_LOST):
-            try:
-                study = self.optuna_study()
-                with self._journal.transaction():
-                    return act(study)
-            except ConnectionLost:
-                self._optuna = None
-            except BaseException:
-                # What Optuna has in memory may hold what was not written.
-                self._optuna = None
-                raise
-        raise Unavailable(f"the connection to PostgreSQL broke {_LOST} times in a row; run `cogorch doctor`")
+        return self._journal.whole(lambda: act(self.optuna_study()), forget=self._forget, ready=self.optuna_study)
+
+    def _forget(self) -> None:
+        self._optuna = None
 
     def _opened(self) -> "optuna.Study":
         import optuna
@@ -232,7 +225,10 @@ class Trials:
 
 
 def _value(score: Score, objective: Objective) -> float:
-    return {"reward": score.value, "conflicts": score.conflicts, "latency": score.inference_ms}[objective]
+    value = {"reward": score.value, "conflicts": score.conflicts, "latency": score.inference_ms}[objective]
+    if value is None:
+        raise InvalidInput(f"the objective {objective} was not measured; conflicts need companions to act beside")
+    return value
 
 
 def _state(name: str) -> Any:

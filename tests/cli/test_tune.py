@@ -5,9 +5,14 @@ import signal
 import subprocess
 from pathlib import Path
 
+from cogorch_dagster.errors import CogorchError, Refused
 from cogorch_dagster.fleet.parameters import default_parameters
+from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.settings import Settings
-from tests.cli.conftest import COMMAND, Run
+from cogorch_dagster.tuning.budget import QUICK
+from cogorch_dagster.tuning.halving.study import begin, planned
+from cogorch_dagster.tuning.studies import rows
+from tests.cli.conftest import COMMAND, Inside, Run
 
 SMALL = ("--fleets", "2", "--episodes", "1", "--trainings", "1")
 
@@ -18,7 +23,7 @@ def small_fleet(folder: Path) -> Path:
     return path
 
 
-def test_a_study_is_run_shown_and_confirmed(cogorch: Run, seeded: Settings, tmp_path: Path) -> None:
+def test_a_study_is_run_shown_and_confirmed(cogorch: Run, inside: Inside, seeded: Settings, tmp_path: Path) -> None:
     options = ("ethical", *SMALL, "--calibration", small_fleet(tmp_path), "--sampler", "random")
     ran = cogorch("tune", "run", *options, "--trials", "9", "--study", "night", "--plot", tmp_path / "p", "--json")
     assert ran.code == 0, ran.err
@@ -30,10 +35,8 @@ def test_a_study_is_run_shown_and_confirmed(cogorch: Run, seeded: Settings, tmp_
     assert [each.name for each in pictures] == ["night-history.png", "night-importance.png"]
     assert all(each.read_bytes().startswith(b"\x89PNG") for each in pictures)
 
-    listed = cogorch("tune", "list", "--json").json["studies"]
-    assert [(each["study"], each["result"]) for each in listed] == [("night", None)]
-    shown = cogorch("tune", "show", "night")
-    assert shown.code == 0 and "9 complete, 0 failed" in shown.out and "importance" in shown.out
+    shown = inside("tune", "show", "night").output
+    assert "9 complete, 0 failed" in shown and "importance" in shown
 
     confirmed = cogorch("tune", "confirm", "night", "--seeds", "3", "--propose", "--json")
     assert confirmed.code == 0, confirmed.err
@@ -42,8 +45,8 @@ def test_a_study_is_run_shown_and_confirmed(cogorch: Run, seeded: Settings, tmp_
     assert result["verdict"] in ("better", "not shown", "worse") and len(result["seeds"]) == 3
     assert (confirmed.json["proposed"] is None) == (result["verdict"] != "better")
 
-    other = cogorch("tune", "run", *options, "--seed", "1", "--study", "night")
-    assert other.code == 3 and "its seed is 0, not 1" in other.err
+    other = inside("tune", "run", *options, "--seed", "1", "--study", "night").exception
+    assert isinstance(other, Refused) and "its seed is 0, not 1" in str(other)
 
 
 def test_ctrl_c_keeps_the_study_and_the_same_command_goes_on(cogorch: Run, seeded: Settings, tmp_path: Path) -> None:
@@ -60,13 +63,47 @@ def test_ctrl_c_keeps_the_study_and_the_same_command_goes_on(cogorch: Run, seede
     assert "0 complete, 0 failed" in out
 
 
-def test_mistakes_are_one_message_each(cogorch: Run, seeded: Settings) -> None:
-    for command, code, message in (
-        ("tune run cook", 2, "agent 'cook' is unknown; the agents are policy, consensus, ethical, resource"),
-        ("tune run ethical --budget huge", 2, "budget 'huge' is unknown; there are quick, full"),
-        ("tune run ethical --vary noise", 2, "ppo has no hyperparameter noise"),
-        ("tune confirm nothing", 3, "there is no study 'nothing'"),
+def test_mistakes_are_one_message_each_and_leave_nothing(
+    cogorch: Run, inside: Inside, seeded: Settings, tmp_path: Path
+) -> None:
+    ran = cogorch("tune", "run", "ethical", "--budget", "huge")
+    assert (ran.code, ran.out) == (2, "") and "Traceback" not in ran.err
+    assert "budget 'huge' is unknown; there are quick, full" in ran.err
+    file = tmp_path / "file"
+    file.touch()
+    for command, message in (
+        ("run cook", "agent 'cook' is unknown; the agents are policy, consensus, ethical, resource"),
+        ("run ethical --sampler anneal", "sampler 'anneal' is unknown; there are tpe, cma-es"),
+        ("run ethical --vary noise", "ppo has no hyperparameter noise"),
+        ("run ethical --objectives reward,conflicts", "run `cogorch agents train`"),
+        ("run ethical --objectives reward,peace", "objectives peace are unknown"),
+        (f"run ethical --plot {file}", "pictures cannot be written to"),
+        ("run ethical --calibration nowhere.json", "nowhere.json"),
+        ("architectures cook", "agent 'cook' is unknown"),
+        ("architectures ethical --budget huge", "budget 'huge' is unknown"),
+        ("architectures ethical --sampler grid", "it must be random or tpe"),
+        ("list --agent cook", "agent 'cook' is unknown"),
+        ("show nothing", "there is no study 'nothing'; `cogorch tune list` names"),
+        ("confirm nothing", "there is no study 'nothing'"),
     ):
-        ran = cogorch(*command.split())
-        assert (command, ran.code, ran.out) == (command, code, ""), ran.err
-        assert message in ran.err and "Traceback" not in ran.err
+        wrong = inside("tune", *command.split())
+        assert isinstance(wrong.exception, CogorchError) and message in str(wrong.exception), (command, wrong.output)
+    assert "no study yet" in inside("tune", "list").output
+    with transaction(seeded) as connection:
+        assert rows(connection) == []
+        begin(connection, "networks", planned(connection, "ethical", default_parameters(), QUICK))
+    assert "networks  architecture" in inside("tune", "list").output
+    (listed,) = cogorch("tune", "list", "--json").json["studies"]
+    assert (listed["study"], listed["sort"], listed["result"]) == ("networks", "architecture", None)
+    for command in ("show", "confirm"):
+        other = inside("tune", command, "networks").exception
+        assert isinstance(other, Refused) and "`cogorch tune architectures` shows it" in str(other)
+
+
+def test_a_study_without_a_trial_and_without_a_winner(inside: Inside, seeded: Settings, tmp_path: Path) -> None:
+    options = ("ethical", *SMALL, "--calibration", small_fleet(tmp_path), "--study", "empty")
+    ran = inside("tune", "run", *options, "--minutes", "0", "--confirm")
+    assert ran.exit_code == 0 and "no trial is complete" in ran.output, ran.output
+    assert "no trial is complete" in inside("tune", "show", "empty").output
+    none = inside("tune", "confirm", "empty").exception
+    assert isinstance(none, Refused) and none.reason == "no_winner"

@@ -105,6 +105,20 @@ def test_old_checkpoints_and_trainings_that_nobody_went_on_with_go(settings: Set
     assert [path.name for path in trainings.iterdir()] == ["young.safetensors"]
 
 
+def test_old_studies_go_with_what_their_trials_left(settings: Settings) -> None:
+    from cogorch_dagster.tuning.studies import rows
+    from tests.tuning.tiny import aged, begun, shelved
+
+    for name, age in (("old", 15), ("young", 13)):
+        begun(settings, name)
+        aged(settings, name, days=age)
+    left = shelved(settings, "gone")
+    assert run(settings, "clean_up").success
+    with transaction(settings) as connection:
+        assert [each.name for each in rows(connection)] == ["young"]
+    assert not left.exists()
+
+
 def test_undecided_candidates_expire(settings: Settings) -> None:
     install(settings)
     candidate = draft(settings)

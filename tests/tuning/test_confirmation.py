@@ -14,7 +14,8 @@ from cogorch_dagster.settings import Settings
 from cogorch_dagster.tuning import study as studies
 from cogorch_dagster.tuning.confirmation import Confirmation, compared, confirm, difference, fresh_seeds, returns
 from cogorch_dagster.tuning.objective import Interrupted
-from cogorch_dagster.tuning.search import run, training_seed
+from cogorch_dagster.tuning.search import run
+from cogorch_dagster.tuning.seeds import training_seed
 from tests.tuning.tiny import PPO, begun, bowl, plan
 
 FINITE = st.floats(-2, 1, allow_nan=False)
@@ -59,6 +60,8 @@ def test_fresh_seeds_are_none_of_the_search() -> None:
     searched = {training_seed(0, number) for number in range(1000)}
     assert len(set(fresh_seeds(plan(), 1000))) == 1000
     assert not searched & set(fresh_seeds(plan(), 1000))
+    # Nor those on which what is in force now was confirmed, if the seed is the same.
+    assert not set(fresh_seeds(plan(), 1000)) & set(fresh_seeds(plan(version="1.0.0"), 1000))
     for few in (2, 1001):
         with pytest.raises(InvalidInput, match="3 to 1000 seeds"):
             fresh_seeds(plan(), few)
@@ -90,5 +93,6 @@ def test_a_winner_is_confirmed_and_kept_as_the_studys_result(settings: Settings)
     result: dict[str, Any] = kept.result or {}
     assert kept.ended_at is not None and result["verdict"] == found.found.verdict
     assert Confirmation.from_document(result) == found
+    assert confirm(settings, study, seeds=3, progress=lambda *given: told.append(given)) == found and len(told) == 3
     with pytest.raises(Interrupted):
         confirm(settings, study, stop=lambda: True)

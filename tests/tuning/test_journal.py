@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from cogorch_dagster.errors import Refused
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.settings import Settings
-from cogorch_dagster.tuning import study as studies
+from cogorch_dagster.tuning import studies
 from cogorch_dagster.tuning.journal import ConnectionLost, Journal
 from tests.tuning.tiny import begun
 

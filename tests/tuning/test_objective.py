@@ -10,19 +10,9 @@ import pytest
 from cogorch_dagster.agents.training.joint import JointTraining
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.tuning import normalised
-from cogorch_dagster.tuning.objective import (
-    FULL,
-    QUICK,
-    Budget,
-    Interrupted,
-    Measured,
-    configuration_of,
-    evaluation_seeds,
-    lower_bound,
-    measure,
-    score,
-    seed_of,
-)
+from cogorch_dagster.tuning.budget import FULL, QUICK, Budget
+from cogorch_dagster.tuning.objective import Interrupted, Measured, configuration_of, lower_bound, measure, score
+from cogorch_dagster.tuning.seeds import evaluation_seeds, seed_of
 from tests.tuning.tiny import BUDGET, PPO, fleet
 
 

@@ -12,15 +12,15 @@ import pytest
 
 from cogorch_dagster.agents.training.joint import JointTraining
 from cogorch_dagster.errors import InvalidInput, Unavailable
-from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.settings import Settings
-from cogorch_dagster.tuning import search
-from cogorch_dagster.tuning import study as studies
-from cogorch_dagster.tuning.objective import Budget, Measured, measure
+from cogorch_dagster.tuning.budget import Budget
+from cogorch_dagster.tuning.objective import Measured, measure, score
 from cogorch_dagster.tuning.sampling import SAMPLERS
-from cogorch_dagster.tuning.search import run, training_seed
+from cogorch_dagster.tuning.search import run
+from cogorch_dagster.tuning.seeds import evaluation_seeds, training_seed
 from cogorch_dagster.tuning.study import Study
 from cogorch_dagster.tuning.trials import MOST_ATTEMPTS, Trials
+from cogorch_dagster.tuning.workers import share
 from tests.tuning.tiny import BUDGET, PPO, begun, bowl, fleet, space
 
 
@@ -42,7 +42,7 @@ def test_real_trainings_with_common_seeds_and_what_they_earn(settings: Settings)
     best = found.best
     assert best is not None and best.values == max(each.values for each in found.trials if each.values)
     again = [
-        measure(fleet(), "ethical", best.params, training_seed(0, n), BUDGET, seeds=search.evaluation_seeds(0, BUDGET))
+        measure(fleet(), "ethical", best.params, training_seed(0, n), BUDGET, seeds=evaluation_seeds(0, BUDGET))
         for n in range(2)
     ]
     assert best.mean == pytest.approx(np.mean([each.normalised for each in again]), abs=1e-12)
@@ -62,7 +62,7 @@ def test_a_study_is_the_same_every_time_also_where_it_was_stopped(settings: Sett
 
 def test_samplers_find_what_random_trials_do_not(settings: Settings) -> None:
     best = {}
-    for sampler, trials in (("random", 60), ("tpe", 50), ("cma-es", 60), ("gp", 18)):
+    for sampler, trials in (("random", 60), ("tpe", 40), ("cma-es", 60), ("gp", 14)):
         found = run(settings, begun(settings, sampler, sampler=sampler), trials, objective=bowl).best
         assert found is not None and found.values is not None
         best[sampler] = found.values[0]
@@ -193,23 +193,32 @@ def test_what_a_slow_worker_brings_too_late_does_not_count(settings: Settings) -
 
 
 def test_workers_share_the_trials(settings: Settings) -> None:
-    study, told = begun(settings), []
-    found = run(settings, study, 6, workers=2, progress=told.append)
-    assert found.count("complete") == len(found.trials) == 6 and found.lost == 0
-    assert sorted(each.trial.number for each in told) == list(range(6))
-    assert len({str(each.params) for each in found.trials}) == 6
+    study = begun(settings)
+    here = Trials(settings, study, "here")
+    held = here.take(4)
+    assert held is not None and held != "wait"
+
+    def look() -> bool:
+        """Ends the trial that is held here when all others have ended elsewhere."""
+        done = sum(each.state == "complete" for each in here.all())
+        if done == 3:
+            measured = bowl(study.plan, held.params, bool)
+            assert here.finish(held.number, score(measured), measured, 0.0)
+        return done == 4
+
+    assert share(settings, study.name, 4, 1, look=look, stop=bool) == 0
+    workers = [each.worker for each in here.all()]
+    here.close()
+    assert workers[0] == "here" and len(set(workers[1:])) == 1 and workers[1] != "here"
+    # Nothing is left to two more.
+    found = run(settings, study, 4, workers=2)
+    assert found.count("complete") == len(found.trials) == 4 and found.lost == 0
+    assert len({str(each.params) for each in found.trials}) == 4
 
 
 def test_workers_that_all_die_are_reported(settings: Settings) -> None:
-    study = begun(settings)
-    with transaction(settings) as connection:
-        other = studies.begin(connection, "gone", study.plan)
-    trials = search._Watched(settings, other, 1, None)
-    with transaction(settings) as connection:
-        studies.delete(connection, "gone")
     with pytest.raises(Unavailable, match=r"all 1 workers died[^!]*there is no study 'gone'"):
-        search._share(settings, other, 1, 1, trials, None)
-    trials.close()
+        share(settings, "gone", 1, 1, look=bool, stop=bool)
 
 
 def test_impossible_numbers(settings: Settings) -> None:

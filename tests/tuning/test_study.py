@@ -1,6 +1,5 @@
 """Studies as they are kept: begun once, joined with the same plan, listed, deleted with their journal."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +9,10 @@ from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.platform.tables import studies as table
 from cogorch_dagster.settings import Settings
+from cogorch_dagster.tuning import studies as every
 from cogorch_dagster.tuning import study as studies
-from cogorch_dagster.tuning.study import Plan, differences
+from cogorch_dagster.tuning.studies import differences
+from cogorch_dagster.tuning.study import Plan
 from cogorch_dagster.tuning.trials import Trials
 from tests.tuning.tiny import begun, plan, space
 
@@ -35,7 +36,10 @@ def test_another_plan_is_refused_with_the_differences(settings: Settings) -> Non
 
 def test_a_plan_comes_back_from_its_document() -> None:
     found = plan(objectives=("reward", "latency"), sampler="gp", version="1.0.0")
-    assert Plan.from_document(found.document()) == found
+    beside = plan(objectives=("reward", "conflicts"))
+    for each in (found, beside):
+        assert Plan.from_document(each.document()) == each
+    assert set(beside.companions) == {"policy", "consensus", "resource"} and "companions" not in found.document()
     assert found.document()["calibration"] == found.parameters.digest
     assert found.code and found.current["learningRate"] == 1e-3
 
@@ -47,6 +51,8 @@ def test_a_plan_comes_back_from_its_document() -> None:
         ({"sampler": "anneal"}, "sampler 'anneal' is unknown; there are tpe, cma-es, gp, grid, random"),
         ({"objectives": ("latency",)}, "name reward first"),
         ({"objectives": ("reward", "cost")}, "objectives cost are unknown"),
+        ({"objectives": ("reward", "conflicts"), "companions": {}}, "need checkpoints of consensus, policy, resource"),
+        ({"companions": {"policy": "sha256:1"}}, "need checkpoints of nobody to act beside agent ethical"),
         ({"objectives": ("reward", "latency"), "sampler": "cma-es"}, "cma-es searches for one objective"),
         ({"seed": -1}, "seed of a study must lie between"),
     ],
@@ -74,17 +80,30 @@ def test_differences() -> None:
 
 def test_studies_are_listed_ended_and_deleted(settings: Settings) -> None:
     begun(settings, "one")
-    Trials(settings, begun(settings, "two")).all()
+    trials = Trials(settings, begun(settings, "two"))
+    assert trials.all() == []
+    trials.close()
     with transaction(settings) as connection:
         assert [each.name for each in studies.listing(connection)] == ["two", "one"]
+        assert [each.name for each in studies.listing(connection, limit=1)] == ["two"]
         assert studies.listing(connection, "policy") == []
         ended = studies.end(connection, "one", {"verdict": "better"})
         assert ended.result == {"verdict": "better"} and ended.ended_at is not None
-        day = timedelta(days=1)
-        assert studies.delete_old(connection, day) == []
-        old = sa.text("now() - interval '2 days'")
-        connection.execute(sa.update(table).where(table.c.name == "two").values(created_at=old))
-        assert studies.delete_old(connection, day) == ["two"]
+        every.delete(connection, "two")
         assert [each.name for each in studies.listing(connection)] == ["one"]
-        with pytest.raises(InvalidInput, match="must not be negative"):
-            studies.delete_old(connection, -day)
+        with pytest.raises(Refused, match="there is no study 'two'"):
+            every.delete(connection, "two")
+
+
+def test_a_study_of_the_other_sort_is_listed_and_not_taken_for_one(settings: Settings) -> None:
+    begun(settings)
+    with transaction(settings) as connection:
+        connection.execute(sa.update(table).values(sort="architecture"))
+        assert studies.listing(connection) == []
+        assert [(each.name, each.sort) for each in every.rows(connection)] == [("tiny", "architecture")]
+        for act in (studies.get, lambda *at: studies.end(*at, {})):
+            with pytest.raises(Refused, match="not hyperparameters: `cogorch tune architectures`") as refused:
+                act(connection, "tiny")
+            assert refused.value.reason == "other_study"
+    with pytest.raises(Refused, match="study tiny is one of architecture"):
+        begun(settings)

@@ -18,15 +18,13 @@ from cogorch_dagster.policies.store import PolicyVersion
 from cogorch_dagster.settings import Settings
 from cogorch_dagster.tuning import confirmation, proposing
 from cogorch_dagster.tuning.confirmation import SEEDS, Confirmation
-from cogorch_dagster.tuning.halving import report, shelf, study
+from cogorch_dagster.tuning.halving import records, report, shelf, study
 from cogorch_dagster.tuning.halving.ledger import Ledger
 from cogorch_dagster.tuning.halving.records import Record
 from cogorch_dagster.tuning.halving.report import RungRow
-from cogorch_dagster.tuning.halving.study import Plan, Study
+from cogorch_dagster.tuning.halving.study import Study
 from cogorch_dagster.tuning.halving.working import Progress, work
-from cogorch_dagster.tuning.search import worker_name
-from cogorch_dagster.tuning.study import Plan as PlanOfHyperparameters
-from cogorch_dagster.tuning.study import Study as StudyOfHyperparameters
+from cogorch_dagster.tuning.workers import worker_name
 
 
 @dataclass(frozen=True)
@@ -50,9 +48,8 @@ class Outcome:
 
     @property
     def best(self) -> Record | None:
-        """The trial of the highest score at the highest rung that any has reached; None before the first."""
-        there = [record for record in self.records if record.scores]
-        return max(there, key=lambda each: (len(each.scores), each.scores[-1], -each.number), default=None)
+        """As `records.best`; None before any trial has reached a rung."""
+        return records.best(self.records)
 
     def picture(self) -> bytes:
         """PNG of the learning curves by rung."""
@@ -105,6 +102,8 @@ def conclude(
 ) -> Study:
     """Train the best architecture and that in force on fresh seeds, store the result, delete the states of trials.
 
+    What was stored of the same winner on as many seeds is not trained again.
+
     The result is the document of a `confirmation.Confirmation`, from which `proposing.propose` goes on, with `rungs`,
     `best` (how far the winner came), `spent`, `budget`, `trials`, `failed` and `violations`: what keeps the winner from
     being the next version at the level of strictness of the study's plan.
@@ -125,11 +124,10 @@ def conclude(
         raise Refused(
             "no_winner", f"no trial of study {name} reached a rung; all failed: {'; '.join(map(str, errors))}"
         )
-    around = _around(plan)
     params = plan.space.params(best.values)
-    compared = confirmation.compared(around, params, plan.current, seeds=seeds, progress=progress, stop=stop)
-    fresh = confirmation.fresh_seeds(around, seeds)
-    confirmed = Confirmation(name, best.number, params, plan.version, fresh, compared)
+    confirmed = confirmation.confirmed(
+        settings, outcome.study, best.number, params, seeds=seeds, progress=progress, stop=stop
+    )
     with transaction(settings) as connection:
         ended = study.end(connection, name, confirmed.document() | _document(outcome, best, params))
     shelf.delete(settings, name)
@@ -163,13 +161,4 @@ def propose(connection: sa.Connection, ended: Study, *, actor: str) -> tuple[Pol
     """
     if ended.result is None:
         raise Refused("not_ended", f"study {ended.name} has no result yet; go on with it")
-    confirmed = Confirmation.from_document(ended.result)
-    around = StudyOfHyperparameters(ended.name, _around(ended.plan), ended.created_at)
-    return proposing.propose(connection, around, confirmed, actor=actor)
-
-
-def _around(plan: Plan) -> PlanOfHyperparameters:
-    """The plan as confirmations and proposals know one."""
-    return PlanOfHyperparameters(
-        plan.agent, plan.space.space, plan.version, plan.parameters, plan.budget, seed=plan.seed, code=plan.code
-    )
+    return proposing.propose(connection, ended, Confirmation.from_document(ended.result), actor=actor)

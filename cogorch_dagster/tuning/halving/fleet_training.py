@@ -17,16 +17,10 @@ from cogorch_dagster.fleet.parameters import FleetParameters
 from cogorch_dagster.fleet.signals import AgentName
 from cogorch_dagster.policies.hyperparameters import AGENT_KINDS
 from cogorch_dagster.tuning import normalised
+from cogorch_dagster.tuning.budget import Budget
 from cogorch_dagster.tuning.halving.resumable import Reached
-from cogorch_dagster.tuning.objective import (
-    FLEETS_PER_SEED,
-    Budget,
-    configuration_of,
-    evaluation_seeds,
-    measured,
-    score,
-    seed_of,
-)
+from cogorch_dagster.tuning.objective import FLEETS_PER_SEED, configuration_of, measured, score
+from cogorch_dagster.tuning.seeds import evaluation_seeds, training_seed
 
 if TYPE_CHECKING:
     from cogorch_dagster.agents.training.joint import JointTraining
@@ -84,7 +78,7 @@ class FleetTrials:
 
     def _configurations(self, values: Mapping[str, Any]) -> "list[JointConfiguration]":
         params, horizon = self.params_of(values), self.parameters.horizon
-        seeds = [seed_of(self.seed, "training", number) for number in range(self.budget.seeds)]
+        seeds = [training_seed(self.seed, number) for number in range(self.budget.seeds)]
         return [configuration_of(self.agent, params, seed, self.budget, horizon=horizon) for seed in seeds]
 
 
@@ -111,7 +105,7 @@ class FleetTraining:
             return self._learning([each[len(each) // 2 :] for each in rewards])
         seeds = evaluation_seeds(self.trials.seed, self.trials.budget)
         found = score([measured(training, self.trials.agent, seeds) for training in self.trainings])
-        figures = {"mean": found.mean, "conflicts": found.conflicts, "inference_ms": found.inference_ms}
+        figures = {"mean": found.mean, "inference_ms": found.inference_ms}
         return Reached(found.value, figures)
 
     def _learning(self, rewards: list[list[float]]) -> Reached:

@@ -8,22 +8,18 @@ next to ask has it.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
-from cogorch_dagster.errors import Unavailable
 from cogorch_dagster.settings import Settings
 from cogorch_dagster.tuning.halving import records, rungs
 from cogorch_dagster.tuning.halving.records import Record
 from cogorch_dagster.tuning.halving.resumable import Reached
 from cogorch_dagster.tuning.halving.rule import Rule
 from cogorch_dagster.tuning.halving.rungs import Job
-from cogorch_dagster.tuning.journal import ConnectionLost, Entry, Journal
-
-Found = TypeVar("Found")
+from cogorch_dagster.tuning.journal import Entry, Found, Journal
 
 # After so many workers died over a job, its trial has failed.
 MOST_DEATHS = 3
-_LOST = 5
 
 
 @dataclass(frozen=True)
@@ -77,9 +73,8 @@ class Ledger:
 
     @property
     def best(self) -> Record | None:
-        """The trial of the highest score at the highest rung that any has reached; None before the first."""
-        rung = max((trial.next_rung for trial in self.trials), default=0) - 1
-        return self.records[rungs.ranked(self.trials, rung)[0].number] if rung >= 0 else None
+        """As `records.best`."""
+        return records.best(self.records)
 
     @property
     def done(self) -> bool:
@@ -116,12 +111,13 @@ class Ledger:
     def failed(self, job: Job, error: str) -> bool:
         """Report that a trial failed on its way: it has no score there and is never trained on; False as `reached`.
 
+        Args:
+            error: as of `journal.error_text`.
+
         Raises:
             As `claim`.
         """
-        # A journal cannot hold the NUL character.
-        said = error.replace("\0", "")
-        return self._whole(lambda: self._report(job, {"op": "failed", "trial": job.trial, "error": said}))
+        return self._whole(lambda: self._report(job, {"op": "failed", "trial": job.trial, "error": error}))
 
     def close(self) -> None:
         """Give the connection back; what this worker has may be given to others from now on."""
@@ -181,16 +177,11 @@ class Ledger:
         self._read += len(entries)
 
     def _whole(self, act: Callable[[], Found]) -> Found:
-        """Do something in one transaction, and again where the connection broke, for it may not have been written."""
-        for _ in range(_LOST):
-            try:
-                with self._journal.transaction():
-                    self.refresh()
-                    return act()
-            except ConnectionLost:
-                self.records, self._read = [], 0
-            except BaseException:
-                # What is in memory may hold what was not written.
-                self.records, self._read = [], 0
-                raise
-        raise Unavailable(f"the connection to PostgreSQL broke {_LOST} times in a row; run `cogorch doctor`")
+        def up_to_date() -> Found:
+            self.refresh()
+            return act()
+
+        return self._journal.whole(up_to_date, forget=self._forget)
+
+    def _forget(self) -> None:
+        self.records, self._read = [], 0

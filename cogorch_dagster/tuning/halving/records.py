@@ -3,7 +3,7 @@
 Who may add one is `ledger.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,12 @@ class Record:
     def trial(self) -> Trial:
         """What the scheduler needs to know."""
         return Trial(self.number, tuple(self.scores), self.status)
+
+
+def best(records: Sequence[Record]) -> Record | None:
+    """The trial of the highest score at the highest rung that any has reached, the earliest of equals."""
+    there = [record for record in records if record.scores]
+    return max(there, key=lambda each: (len(each.scores), each.scores[-1], -each.number), default=None)
 
 
 def apply(records: list[Record], entry: Mapping[str, Any]) -> None:

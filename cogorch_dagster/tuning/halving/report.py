@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from statistics import median
 from typing import Any
 
 from cogorch_dagster.tuning.halving.records import Record
 from cogorch_dagster.tuning.halving.rungs import Ladder, ranked
+from cogorch_dagster.tuning.png import INK, png, tidy
 
-INK, MUTED, FAILED = "#1f2937", "#d1d5db", "#dc2626"
+FAILED = "#dc2626"
 # From the first rung to the last: the further a trial came, the darker.
 SHADES = ("#bfdbfe", "#93c5fd", "#60a5fa", "#3b82f6", "#1d4ed8", "#1e3a8a")
 
@@ -84,19 +84,5 @@ def learning_curves(ladder: Ladder, records: Sequence[Record], *, label: str = "
     axes.minorticks_off()
     axes.set_xlabel("steps of the trial", fontsize=8)
     axes.set_ylabel(label, fontsize=8)
-    axes.tick_params(labelsize=7.5, colors=INK, length=2)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("bottom", "left"):
-        axes.spines[side].set_color(MUTED)
-    return _png(figure)
-
-
-def _png(figure: Any) -> bytes:
-    from PIL import Image
-
-    drawn, buffer = BytesIO(), BytesIO()
-    figure.savefig(drawn, format="png")
-    # A palette of 16 colours is a fraction of the size, and the eye sees no difference.
-    Image.open(drawn).convert("RGB").quantize(16).save(buffer, format="png", optimize=True)
-    return buffer.getvalue()
+    tidy(axes)
+    return png(figure, 16)

@@ -4,11 +4,11 @@ Which rung to learn from follows BOHB (Falkner et al. 2018, section 3.2): the hi
 scores of different rungs cannot be compared. What the parameters are is a matter of the search.
 """
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from cogorch_dagster.tuning.halving.rungs import Ladder, Trial, ranked
+from cogorch_dagster.tuning.seeds import seed_of
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -38,7 +38,7 @@ def sample(
     from optuna.samplers import RandomSampler, TPESampler
     from optuna.trial import create_trial
 
-    own = _seed(seed, number)
+    own = seed_of(seed, "trial", number) >> 30  # Samplers take 32 bits.
     guided = sampler == "tpe" and len(observations) >= enough(distributions) and number % RANDOM_EACH != 0
     chosen = TPESampler(n_startup_trials=0, multivariate=True, seed=own) if guided else RandomSampler(seed=own)
     study = _study(chosen)
@@ -71,10 +71,6 @@ def learned_from(
             there.sort(key=lambda trial: trial.number)
             return [(values[trial.number], trial.scores[rung]) for trial in there]
     return []
-
-
-def _seed(seed: int, number: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed} trial {number}".encode()).digest()[:4], "big")
 
 
 def _study(sampler: Any) -> Any:

@@ -37,10 +37,18 @@ def clear(settings: Settings, study: str, ladder: Ladder, records: list[Record],
     return len(old)
 
 
-def delete(settings: Settings, study: str) -> None:
-    """Delete all that is left of a study that has ended, half-written files of killed workers included."""
-    for name in blobs.written(folder(settings, study)):
+def delete(settings: Settings, study: str) -> int:
+    """Delete all that is left of a study that has ended, half-written files of killed workers included; how many."""
+    names = blobs.written(folder(settings, study))
+    for name in names:
         blobs.delete(f"{folder(settings, study)}/{name}")
+    return len(names)
+
+
+def studies(settings: Settings) -> list[str]:
+    """The studies of which there are files."""
+    names = blobs.written(f"{settings.lake_root}/{FOLDER}")
+    return sorted({name.split("/")[0] for name in names if "/" in name})
 
 
 def _name(trial: int, rung: int) -> str:

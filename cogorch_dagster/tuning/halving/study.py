@@ -1,38 +1,29 @@
 """Studies of architectures: for which agent, what is searched, on which ladder and budget; a row that never changes.
 
-Studies of hyperparameters are `tuning/study.py`'s; both share the table and the names.
+How studies of either sort are kept is `tuning/studies.py`; those of hyperparameters are `tuning/study.py`.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from cogorch_dagster.agents.checkpoints import code_version
-from cogorch_dagster.errors import InvalidInput, Refused
+from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.parameters import FleetParameters
 from cogorch_dagster.fleet.signals import AgentName
-from cogorch_dagster.platform.tables import studies
-from cogorch_dagster.policies import store
-from cogorch_dagster.policies.document import as_document, digest
-from cogorch_dagster.policies.hyperparameters import AGENT_KINDS, policy_of
+from cogorch_dagster.policies.document import as_document
+from cogorch_dagster.policies.hyperparameters import AGENT_KINDS
 from cogorch_dagster.policies.parameter import Level
+from cogorch_dagster.tuning import studies
+from cogorch_dagster.tuning.budget import Budget
 from cogorch_dagster.tuning.halving.architecture_space import ArchitectureSpace, architecture_space
 from cogorch_dagster.tuning.halving.fleet_training import FleetTrials
 from cogorch_dagster.tuning.halving.rule import Rule
 from cogorch_dagster.tuning.halving.rungs import ladder
 from cogorch_dagster.tuning.halving.sampling import Sampler
-from cogorch_dagster.tuning.journal import unknown_study
-from cogorch_dagster.tuning.objective import Budget
-from cogorch_dagster.tuning.planning import plan_for
-from cogorch_dagster.tuning.study import differences
-
-SORT = "architecture"
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+from cogorch_dagster.tuning.planning import in_force
 
 
 @dataclass(frozen=True)
@@ -129,16 +120,9 @@ class Plan:
         )
 
 
-@dataclass(frozen=True)
-class Study:
-    """A study as stored; `result` and `ended_at` are set once its best architecture was judged."""
-
-    name: str
-    plan: Plan
-    created_at: datetime
-    run_id: str | None = None
-    ended_at: datetime | None = None
-    result: dict[str, Any] | None = None
+Study = studies.Study[Plan]
+STUDIES: studies.Studies[Plan] = studies.Studies("architecture", Plan.from_document)
+begin, get, listing, end = STUDIES.begin, STUDIES.get, STUDIES.listing, STUDIES.end
 
 
 def planned(
@@ -159,71 +143,11 @@ def planned(
     Raises:
         InvalidInput: an unknown agent, or as `Plan`. Refused: `digest_mismatch`: the version's row was edited.
     """
-    around = plan_for(connection, agent, parameters, budget=budget)
-    try:
-        level: Level = store.policy(connection, policy_of(agent)).strictness
-    except Refused:  # An installation without the seeds: nothing can be proposed, but searched.
-        level = "standard"
-    space = architecture_space(AGENT_KINDS[agent], level, around.current, joint=joint)
-    return Plan(agent, space, around.version, level, parameters, budget, **others)
+    there = in_force(connection, agent)
+    space = architecture_space(AGENT_KINDS[agent], there.level, there.params, joint=joint)
+    return Plan(agent, space, there.version, there.level, parameters, budget, **others)
 
 
 def name_of(plan: Plan) -> str:
-    """A name that the same plan always has, and no other: agent, sampler, seed and a mark of everything else."""
-    mark = digest(plan.document()).removeprefix("sha256:")[:8]
-    return f"{plan.agent}-networks-{plan.sampler}-{plan.seed}-{mark}"
-
-
-def begin(connection: sa.Connection, name: str, plan: Plan, run_id: str | None = None) -> Study:
-    """Create a study, or join the one that is there with the same plan.
-
-    Raises:
-        InvalidInput: a name that is not possible.
-        Refused: `other_study`: the study of this name has another plan; the differences are named.
-    """
-    if not _NAME.fullmatch(name):
-        raise InvalidInput(f"{name!r} is no name of a study: lower-case letters, digits, dots and dashes, at most 100")
-    values = {"name": name, "agent": plan.agent, "sort": SORT, "document": plan.document(), "run_id": run_id}
-    connection.execute(insert(studies).values(values).on_conflict_do_nothing())
-    row = connection.execute(sa.select(studies).where(studies.c.name == name)).mappings().one()
-    if row["sort"] != SORT:
-        raise Refused("other_study", f"study {name} is one of {row['sort']}; choose another name")
-    if found := differences(row["document"], plan.document()):
-        raise Refused("other_study", f"study {name} is another: {'; '.join(found)}. Choose another name, or its plan.")
-    return _study(row)
-
-
-def get(connection: sa.Connection, name: str) -> Study:
-    """The study of a name; raises Refused(`unknown_study`)."""
-    query = sa.select(studies).where(studies.c.name == name, studies.c.sort == SORT)
-    row = connection.execute(query).mappings().one_or_none()
-    if row is None:
-        raise unknown_study(name)
-    return _study(row)
-
-
-def listing(connection: sa.Connection, agent: str | None = None, *, limit: int = 100) -> list[Study]:
-    """Studies of architectures, the newest first."""
-    query = sa.select(studies).where(studies.c.sort == SORT)
-    if agent is not None:
-        query = query.where(studies.c.agent == agent)
-    query = query.order_by(studies.c.created_at.desc(), studies.c.name).limit(limit)
-    return [_study(row) for row in connection.execute(query).mappings()]
-
-
-def end(connection: sa.Connection, name: str, result: Mapping[str, Any]) -> Study:
-    """Store the result of a study, in place of an earlier one; raises Refused(`unknown_study`)."""
-    values = {"result": as_document(result), "ended_at": sa.func.clock_timestamp()}
-    connection.execute(sa.update(studies).where(studies.c.name == name, studies.c.sort == SORT).values(values))
-    return get(connection, name)
-
-
-def _study(row: sa.RowMapping) -> Study:
-    return Study(
-        name=row["name"],
-        plan=Plan.from_document(row["document"]),
-        created_at=row["created_at"].astimezone(UTC),
-        run_id=row["run_id"],
-        ended_at=row["ended_at"] and row["ended_at"].astimezone(UTC),
-        result=row["result"],
-    )
+    """As `studies.name_of`: agent and sampler, seed and mark."""
+    return studies.name_of(f"{plan.agent}-networks-{plan.sampler}", plan)

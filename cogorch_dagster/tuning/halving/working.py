@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cogorch_dagster.errors import Refused, Unavailable
+from cogorch_dagster.errors import Unavailable
 from cogorch_dagster.lake import blobs
 from cogorch_dagster.settings import Settings
 from cogorch_dagster.tuning.halving import shelf
 from cogorch_dagster.tuning.halving.ledger import Claim, Idle, Ledger
 from cogorch_dagster.tuning.halving.records import Record
 from cogorch_dagster.tuning.halving.resumable import Resumable, Training
+from cogorch_dagster.tuning.journal import error_text
 
 # Between two questions for a job where only others have some, s.
 PAUSE = 0.2
@@ -90,7 +91,7 @@ def _do(settings: Settings, ledger: Ledger, trials: Resumable, claim: Claim, sto
     except Unavailable:
         raise
     except Exception as error:  # Whatever a configuration breaks is a fact about it, and none about the others.
-        return ledger.failed(job, _said(error))
+        return ledger.failed(job, error_text(error))
     if reached is None:
         return False
     if kept is not None:  # Before it is reported: who is promoted has its state.
@@ -106,12 +107,6 @@ def _paused(settings: Settings, ledger: Ledger, claim: Claim) -> bytes | None:
     if claim.job.rung == 0:
         return None
     return blobs.read(shelf.path(settings, ledger.study, claim.job.trial, claim.job.rung - 1))
-
-
-def _said(error: Exception) -> str:
-    """An error as the study keeps it."""
-    text = f"{error.reason}: {error}" if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
-    return text[:1000]
 
 
 def _progress(ledger: Ledger, claim: Claim) -> Progress:

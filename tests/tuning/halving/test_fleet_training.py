@@ -11,9 +11,10 @@ from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.fleet.parameters import default_parameters
 from cogorch_dagster.policies.hyperparameters import AGENT_KINDS
 from cogorch_dagster.tuning import normalised
+from cogorch_dagster.tuning.budget import Budget
 from cogorch_dagster.tuning.halving.fleet_training import FleetTraining, FleetTrials
 from cogorch_dagster.tuning.halving.rungs import ladder
-from cogorch_dagster.tuning.objective import Budget, evaluation_seeds
+from cogorch_dagster.tuning.seeds import evaluation_seeds
 
 PARAMETERS = default_parameters().model_copy(update={"horizon": 9})
 BUDGET = Budget(episodes=6, evaluation_episodes=2, fleets=4, seeds=2)
@@ -67,7 +68,7 @@ def test_below_the_top_a_policy_that_explores_itself_is_judged_by_what_it_earns(
         assert reached.score == pytest.approx((np.mean(earned) - floor) / (normalised.ceiling() - floor))
     top = training.reach(of.full, bool)
     assert top is not None
-    assert top.figures.keys() == {"mean", "conflicts", "inference_ms"}
+    assert top.figures.keys() == {"mean", "inference_ms"}
 
 
 def test_schedules_have_the_length_of_the_whole_training() -> None:

@@ -24,6 +24,7 @@ from cogorch_dagster.tuning.halving.resumable import Reached
 from cogorch_dagster.tuning.halving.rule import Rule
 from cogorch_dagster.tuning.halving.rungs import Job
 from cogorch_dagster.tuning.halving.working import Progress, work
+from cogorch_dagster.tuning.journal import error_text
 from tests.tuning.halving.counting import Counting, CountingTrials, rule
 
 STUDY = "counting"
@@ -160,7 +161,7 @@ def test_a_job_of_a_dead_worker_is_given_out_again_from_its_last_rung(settings: 
     found = other.claim()
     assert isinstance(found, Claim)
     assert found.job != claim.job
-    assert other.failed(found.job, "given up\0")
+    assert other.failed(found.job, error_text(RuntimeError("given up\0")))
     assert dying.claim() == claim
     dying.close()
     assert work(settings, other, CountingTrials())
@@ -171,7 +172,7 @@ def test_a_job_of_a_dead_worker_is_given_out_again_from_its_last_rung(settings: 
     through = Counting(record.values, CountingTrials()).reach(12, bool)
     assert through is not None
     assert record.scores[1] == through.score
-    assert other.records[found.job.trial].error == "given up"
+    assert other.records[found.job.trial].error == "RuntimeError: given up"
     # What the dead one says now does not count.
     before = entries(settings)
     assert not dying.reached(claim.job, Reached(99.0), 0.0)
