@@ -3,11 +3,21 @@
     .venv/bin/python benchmarks/agents_reload.py [--updates 500] [--per-second 4] [--fleets 4] [--rows-per-second 500]
 
 Starts in a temporary home a PostgreSQL, the service, and a process of four agents (the engine's `serve`) that act and
-learn without a pause, while a client sends observations to the service. Every update is a whole one: proposed and
-approved, then activated, announced, fetched, taken over between two steps, acknowledged. The clock starts before the
-activation's transaction is opened and stops when the acknowledgement's transaction is committed (PostgreSQL's own
-commit time stamps; they include waiting for the disk). Proposal and approval lie before it. Within it, the process also
-compares every byte of the agent's weights, optimiser, replay, rollout and random state before and after the swap.
+learn without a pause, while another process sends observations to the service. Every update is a whole one: proposed
+and approved, then activated, announced, fetched, taken over between two steps, acknowledged. The clock starts before
+the activation's transaction is opened and stops when the acknowledgement's transaction is committed (PostgreSQL's own
+commit time stamps: of the two waits for the disk, that for the activation lies before it, that for the acknowledgement
+after it). Proposal and approval lie before it. Within it, the process also compares every byte of the agent's weights,
+optimiser, replay, rollout and random state before and after the swap.
+The stages that an update passes through, each by time stamps of the process that it ends in:
+
+    activation       from before its transaction is opened until it is committed
+    announcement     until a thread of the agents' process has the document: NOTIFY, service, event
+    waiting          until the step, or the part of it, that was under way has ended
+    comparing        copying every byte before the swap and after it: the benchmark's own, no update needs it
+    swap             the agent takes the settings over
+    acknowledgement  until the row is committed
+
 The last line is JSON.
 """
 
@@ -24,7 +34,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +54,7 @@ from cogorch_dagster.settings import Settings
 RATES = {"policy": "learningRate", "consensus": "learningRate", "ethical": "learningRate", "resource": "criticRate"}
 # Learning of all four is under way by then.
 WARM_STEPS = 720
+STAGES = ("activation", "announcement", "waiting", "comparing", "swap", "acknowledgement")
 
 
 def serve(out: Path, token: str, fleets: int) -> None:
@@ -56,6 +67,7 @@ def serve(out: Path, token: str, fleets: int) -> None:
     moments: list[float] = []
     cpu: list[float] = []
     compared = {"swaps": 0, "differing": 0}
+    passed: dict[str, list[float]] = {}
 
     def stop() -> bool:
         moments.append(time.perf_counter())
@@ -63,14 +75,24 @@ def serve(out: Path, token: str, fleets: int) -> None:
         return bool(told)
 
     @contextmanager
-    def verified(training: Any, agent: Any) -> Iterator[None]:
+    def verified(training: Any, agent: Any, document: Any) -> Iterator[None]:
+        arrived, begun = document.received_at.timestamp(), time.time()
         before = flat(training.learners[agent].parts())
+        copied = time.time()
         yield
+        swapped = time.time()
         compared["swaps"] += 1
         compared["differing"] += before != flat(training.learners[agent].parts())
+        passed[f"{document.policy_id}@{document.version}"] = [arrived, begun, copied, swapped, time.time()]
 
     served = run(Settings(_env_file=None), token, Options(fleets=fleets), stop=stop, around=verified)
-    found = {"steps": served.steps, "accepted": served.accepted, "refused": served.refused, **compared}
+    found = {
+        "steps": served.steps,
+        "accepted": served.accepted,
+        "refused": served.refused,
+        "passed": passed,
+        **compared,
+    }
     for name, clock in (("step", moments), ("step_cpu", cpu)):
         each = [1000 * (after - before) for before, after in itertools.pairwise(clock)][WARM_STEPS:]
         found |= {f"{name}_{cut}_ms": value for cut, value in cuts(each).items()}
@@ -89,21 +111,36 @@ def cuts(values: list[float]) -> dict[str, float]:
     return {"p50": round(quantiles[499], 1), "p99": round(quantiles[989], 1), "max": round(max(values), 1)}
 
 
-def load(settings: Settings, token: str, per_second: int, ended: threading.Event, sent: list[int]) -> None:
-    """Send observations at a steady rate, in batches of fifty."""
+def load(out: Path, token: str, per_second: int) -> None:
+    """A process that sends observations in batches of fifty, at a steady rate until SIGTERM; their number in a file.
+
+    Not a thread of the process that activates: the two would wait for each other's interpreter.
+    """
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
     number, began = 0, time.monotonic()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    with httpx.Client(base_url=settings.service_url, headers=headers, trust_env=False, timeout=60) as client:
+    url = Settings(_env_file=None).service_url
+    with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=60) as client:
         while not ended.wait(max(0.0, number / per_second - (time.monotonic() - began))):
             body = orjson.dumps({"observations": [row("load", number + at) for at in range(50)]})
             answer = client.post("/api/v1/observations", content=body)
             assert answer.status_code == 200, answer.text
             number += 50
-            sent[0] = number
+    out.write_text(str(number))
 
 
-def update(settings: Settings, number: int) -> tuple[str, str, datetime, datetime]:
-    """One update of one agent; its policy, its version, when its activation began and when it was committed."""
+@dataclass(frozen=True)
+class Sent:
+    """An update: when its activation began and when it was committed, seconds."""
+
+    ref: str
+    began: float
+    activated: float
+
+
+def update(settings: Settings, number: int) -> Sent:
+    """One update of one agent."""
     agent = AGENTS[number % len(AGENTS)]
     policy_id, name = policy_of(agent), RATES[agent]
     with database.transaction(settings) as connection:
@@ -112,40 +149,55 @@ def update(settings: Settings, number: int) -> tuple[str, str, datetime, datetim
         params = {**current.params, name: current.params[name] * (1.02 if number // 8 % 2 else 1 / 1.02)}
         draft = store.propose_version(connection, policy_id, params, actor="benchmark")
         decision = decisions.approve(connection, policy_id, draft.version, "benchmark", "measured")
-    began = datetime.now(UTC)
+    began = time.time()
     with database.transaction(settings) as connection:
         activate(connection, decision.decision_id, "benchmark")
-    return policy_id, draft.version, began, datetime.now(UTC)
+    return Sent(draft.ref, began, time.time())
 
 
-def measure(settings: Settings, arguments: argparse.Namespace, agents: subprocess.Popen[bytes]) -> dict[str, Any]:
+def measure(settings: Settings, arguments: argparse.Namespace, agents: subprocess.Popen[bytes]) -> list[Sent]:
     wait_until(settings, "SELECT coalesce(max(steps), 0) >= :steps FROM agent_returns", steps=WARM_STEPS)
-    began: dict[tuple[str, str], datetime] = {}
-    activations: list[float] = []
+    sent = []
     start = time.monotonic()
     for number in range(arguments.updates):
-        policy_id, version, moment, activated = update(settings, number)
-        began[policy_id, version] = moment
-        activations.append(1000 * (activated - moment).total_seconds())
+        sent.append(update(settings, number))
         time.sleep(max(0.0, (number + 1) / arguments.per_second - (time.monotonic() - start)))
         assert agents.poll() is None, "the agents' process has ended"
-    expected = len(began) + len(AGENTS)
-    wait_until(settings, "SELECT count(*) >= :expected FROM acknowledgements", expected=expected)
-    query = "SELECT policy_id, version, accepted, acknowledged_at, pg_xact_commit_timestamp(xmin) FROM acknowledgements"
+    wait_until(settings, "SELECT count(*) >= :expected FROM acknowledgements", expected=len(sent) + len(AGENTS))
+    return sent
+
+
+def committed(settings: Settings) -> dict[str, float]:
+    """When the acknowledgement of each version that was taken over was committed, seconds."""
+    query = "SELECT policy_id, version, pg_xact_commit_timestamp(xmin) FROM acknowledgements WHERE accepted"
     with database.transaction(settings) as connection:
         found = connection.execute(sa.text(query)).all()
-    whole, written = [], []
-    for policy_id, version, accepted, at, committed_at in found:
-        if (policy_id, version) in began and accepted:
-            whole.append(1000 * (committed_at - began[policy_id, version]).total_seconds())
-            written.append(1000 * (at - began[policy_id, version]).total_seconds())
+    return {f"{policy_id}@{version}": at.timestamp() for policy_id, version, at in found}
+
+
+def figures(sent: list[Sent], passed: dict[str, list[float]], ended: dict[str, float]) -> dict[str, Any]:
+    """Whole latencies and those of each stage, ms."""
+    known = [each for each in sent if each.ref in ended]
+    whole = [1000 * (ended[each.ref] - each.began) for each in known]
+    stages: dict[str, list[float]] = {name: [] for name in STAGES}
+    for each in known:
+        arrived, begun, copied, swapped, compared = passed[each.ref]
+        lasted = (
+            each.activated - each.began,
+            arrived - each.activated,
+            begun - arrived,
+            copied - begun + compared - swapped,
+            swapped - copied,
+            ended[each.ref] - compared,
+        )
+        for name, seconds in zip(STAGES, lasted, strict=True):
+            stages[name].append(1000 * seconds)
     return {
-        "updates": len(began),
-        "acknowledged": len(whole),
+        "updates": len(sent),
+        "acknowledged": len(known),
         **{f"{name}_ms": value for name, value in cuts(whole).items()},
-        "activation": cuts(activations),
-        "written": cuts(written),
         "over_50_ms": sum(each > 50 for each in whole),
+        "stages": {name: cuts(values) for name, values in stages.items()},
     }
 
 
@@ -178,28 +230,32 @@ def run(settings: Settings, arguments: argparse.Namespace, token: str) -> dict[s
         "COGORCH_HOME": str(settings.home),
         "COGORCH_SERVICE_PORT": str(settings.service_port),
     }
+    sent = settings.home / "sent"
+    own = [sys.executable, __file__, "--token", token]
     service = subprocess.Popen([sys.executable, "-m", "cogorch_dagster.service"], env=environment)
     children = [service]
-    ended, sent = threading.Event(), [0]
-    loader = threading.Thread(target=load, args=(settings, token, arguments.rows_per_second, ended, sent))
     try:
         wait_ready(settings.service_url)
-        command = [sys.executable, __file__, "--serve", str(out), "--token", token, "--fleets", str(arguments.fleets)]
+        command = [*own, "--serve", str(out), "--fleets", str(arguments.fleets)]
         agents = subprocess.Popen(command, env=environment)
         children.append(agents)
-        loader.start()
-        found = measure(settings, arguments, agents)
-        agents.send_signal(signal.SIGTERM)
-        found["exit_code"] = agents.wait(60)
+        command = [*own, "--load", str(sent), "--rows-per-second", str(arguments.rows_per_second)]
+        loader = subprocess.Popen(command, env=environment)
+        children.append(loader)
+        updates = measure(settings, arguments, agents)
+        ended_at = committed(settings)
+        for child in (loader, agents):
+            child.send_signal(signal.SIGTERM)
+        exit_code = agents.wait(60)
+        assert loader.wait(60) == 0, "the load has failed"
     finally:
-        ended.set()
-        for child in children:
+        for child in reversed(children):
             if child.poll() is None:
                 child.terminate()
                 child.wait(60)
-        if loader.is_alive():
-            loader.join()
-    return {**found, "rows_sent": sent[0], "agents": json.loads(out.read_text())}
+    about = json.loads(out.read_text())
+    found = figures(updates, about.pop("passed"), ended_at)
+    return {**found, "exit_code": exit_code, "rows_sent": int(sent.read_text()), "agents": about}
 
 
 def main() -> None:
@@ -210,10 +266,14 @@ def main() -> None:
     parser.add_argument("--rows-per-second", type=int, default=500, help="of observations sent to the service")
     parser.add_argument("--json", action="store_true", help="the JSON line alone")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--load", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--token", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
         serve(arguments.serve, arguments.token, arguments.fleets)
+        return
+    if arguments.load:
+        load(arguments.load, arguments.token, arguments.rows_per_second)
         return
     # A socket path has at most 107 characters, hence no deeper folder.
     with tempfile.TemporaryDirectory(prefix="cogorch-bench-") as folder:
@@ -225,10 +285,13 @@ def main() -> None:
             postgres.stop(settings, mode="immediate")
     agents = found["agents"]
     if not arguments.json:
+        stages = "".join(
+            f"  {name:15} p50 {each['p50']:5.1f} ms, p99 {each['p99']:5.1f} ms, longest {each['max']:5.1f} ms\n"
+            for name, each in found["stages"].items()
+        )
         print(
             f"{found['acknowledged']} of {found['updates']} updates acknowledged: p50 {found['p50_ms']} ms, "
-            f"p99 {found['p99_ms']} ms, longest {found['max_ms']} ms (bar: p99 50 ms)\n"
-            f"of these the activation: p50 {found['activation']['p50']} ms, p99 {found['activation']['p99']} ms\n"
+            f"p99 {found['p99_ms']} ms, longest {found['max_ms']} ms (bar: p99 50 ms)\n{stages}"
             f"{agents['steps']} steps of four agents in {arguments.fleets} fleets: p50 {agents['step_p50_ms']} ms, "
             f"p99 {agents['step_p99_ms']} ms, of these p50 {agents['step_cpu_p50_ms']} and p99 "
             f"{agents['step_cpu_p99_ms']} ms on a core; exit code {found['exit_code']}, {agents['refused']} refused\n"

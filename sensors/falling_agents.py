@@ -1,6 +1,7 @@
 """An agent that earns less than it did: look for better hyperparameters at once, not only at the end of the week."""
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster import RunsFilter
@@ -8,6 +9,9 @@ from dagster import RunsFilter
 from jobs.tuning_agents import config_of, hyperparameter_tuning
 from resources.installation import CogorchResource
 from sensors import attempts
+
+if TYPE_CHECKING:
+    from cogorch_dagster.serving.falling import Fall
 
 # A search takes the greater part of an hour, and what it proposes wants to be decided on.
 QUIET = timedelta(hours=12)
@@ -40,9 +44,7 @@ def falling_agents(context: dg.SensorEvaluationContext, cogorch: CogorchResource
             for version in store.versions(connection, status=status)
         ]
     due = [
-        fall
-        for fall in fallen
-        if policy_of(fall.agent) not in open_versions and _next(context.instance, fall.agent) <= now
+        fall for fall in fallen if policy_of(fall.agent) not in open_versions and _is_due(context.instance, fall, now)
     ]
     if not due:
         what = (
@@ -61,10 +63,13 @@ def falling_agents(context: dg.SensorEvaluationContext, cogorch: CogorchResource
     return dg.SensorResult(run_requests=[request])
 
 
-def _next(instance: dg.DagsterInstance, agent: str) -> datetime:
-    """When the next search for an agent may begin."""
-    filters = RunsFilter(job_name=hyperparameter_tuning.name, tags={AGENT_TAG: agent})
+def _is_due(instance: dg.DagsterInstance, fall: "Fall", now: datetime) -> bool:
+    """Whether a search may begin: none has seen this fall, and the pause after the last one is over."""
+    filters = RunsFilter(job_name=hyperparameter_tuning.name, tags={AGENT_TAG: fall.agent})
     latest = instance.get_run_records(filters, limit=1)
     if not latest:
-        return datetime.min.replace(tzinfo=UTC)
-    return attempts.due_after_failures(instance, filters) or attempts.ended(latest[0]) + QUIET
+        return True
+    if (again := attempts.due_after_failures(instance, filters)) is not None:
+        return again <= now
+    # A training that fell stays the newest one for a day: one search is the answer to it.
+    return fall.seen_at > latest[0].create_timestamp.astimezone(UTC) and attempts.ended(latest[0]) + QUIET <= now

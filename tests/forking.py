@@ -33,7 +33,12 @@ PACKAGES = (
 )
 # As well, from the first program of which this is the first argument on.
 MLFLOW = ("mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store")
-OF_GROUP = {"agents": ("torch",), "registry": ("torch", *MLFLOW)}
+# What torch imports with the first optimiser takes as long as torch itself.
+OF_GROUP = {
+    "agents": ("torch", "torch._dynamo"),
+    "registry": ("torch", *MLFLOW),
+    "tune": ("torch", "torch._dynamo", "optuna.storages", "optuna.samplers"),
+}
 
 
 def load(packages: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cogorch_dagster.serving.beginning import Beginning
     from cogorch_dagster.serving.process import Served
     from cogorch_dagster.serving.reload import Reload
-    from cogorch_dagster.serving.updates import Update
+    from cogorch_dagster.serving.update import Update
     from cogorch_dagster.settings import Settings
 
 FOREVER = "forever"

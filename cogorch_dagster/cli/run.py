@@ -1,6 +1,7 @@
 """`cogorch up`, `down` and `demo`: the processes of an installation."""
 
 import dataclasses
+import functools
 import os
 import subprocess
 import sys
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from cogorch_dagster.platform.supervisor import State
     from cogorch_dagster.settings import Settings
 
-UP_EPILOG = examples("cogorch up", "cogorch up --detach && cogorch doctor", "COGORCH_WEBSERVER_PORT=3001 cogorch up")
+UP_EPILOG = examples(
+    "cogorch up", "cogorch up --detach --agents && cogorch doctor", "COGORCH_WEBSERVER_PORT=3001 cogorch up"
+)
 DOWN_EPILOG = examples("cogorch down")
 DEMO_EPILOG = examples("cogorch demo", "cogorch demo --json --seed 7 | tail -n 1")
 
@@ -25,6 +28,9 @@ DETACHED_READY_S = 240.0
 
 def up(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once everything is ready.")] = False,
+    agents: Annotated[
+        bool, typer.Option("--agents", help="Let the agents run too, as `cogorch agents serve` does; takes a core.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Start PostgreSQL, the service, Dagster's web UI, daemon and code server, and keep them running until Ctrl-C.
@@ -32,13 +38,13 @@ def up(
     A part that ends is started again, PostgreSQL too. Logs are under <home>/logs.
     """
     out = Output(as_json)
-    from cogorch_dagster.platform import supervisor
+    from cogorch_dagster.platform import stack, supervisor
     from cogorch_dagster.setup import keep_local_token, prepare_databases
 
     settings = load_settings()
     try:
         if detach:
-            state = _start_detached(settings)
+            state = _start_detached(settings, ["--agents"] if agents else [])
             out.result(_summary(state), lambda: _show(state))
             return
 
@@ -52,7 +58,8 @@ def up(
             prepare_databases(settings)
             keep_local_token(settings)
 
-        supervisor.Supervisor(settings, tell, on_ready=show).run(prepare)
+        parts = functools.partial(stack.parts, agents=agents)
+        supervisor.Supervisor(settings, tell, on_ready=show, parts=parts).run(prepare)
     except supervisor.AlreadyRunning as running:
         state_now = running.state
         say("cogorch is already up for this installation." if state_now else "cogorch is just starting.")
@@ -90,7 +97,7 @@ def demo(
     out.result(result, lambda: None)
 
 
-def _start_detached(settings: "Settings") -> "State":
+def _start_detached(settings: "Settings", options: list[str]) -> "State":
     from cogorch_dagster.errors import Unavailable
     from cogorch_dagster.platform import processes, stack, supervisor
 
@@ -100,7 +107,7 @@ def _start_detached(settings: "Settings") -> "State":
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         child = subprocess.Popen(
-            [sys.executable, "-m", "cogorch_dagster.cli", "up"],
+            [sys.executable, "-m", "cogorch_dagster.cli", "up", *options],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

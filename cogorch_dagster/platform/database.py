@@ -16,6 +16,7 @@ from cogorch_dagster.settings import Settings
 
 _engines: dict[str, sa.Engine] = {}
 _engines_lock = threading.Lock()
+_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 def engine(settings: Settings, database: str | None = None) -> sa.Engine:
@@ -54,7 +55,7 @@ def transaction(settings: Settings, *, isolation: str | None = None) -> Iterator
 def lock(connection: sa.Connection, *key: object) -> None:
     """Hold an exclusive lock on a key until the transaction ends; waits for whoever holds it."""
     name = ":".join(str(part) for part in key)
-    connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+    connection.execute(_LOCK, {"name": name})
 
 
 def dispose() -> None:

@@ -42,8 +42,12 @@ class Part:
         return self.command.name
 
 
-def parts(settings: Settings) -> list[Part]:
-    """The processes in the order of their start; writes Dagster's instance and workspace files."""
+def parts(settings: Settings, *, agents: bool = False) -> list[Part]:
+    """The processes in the order of their start; writes Dagster's instance and workspace files.
+
+    Args:
+        agents: whether the agents run too; they learn without a pause, on a core of their own.
+    """
     from cogorch_dagster.platform import dagster_instance
 
     dagster_instance.write_instance(settings)
@@ -57,12 +61,16 @@ def parts(settings: Settings) -> list[Part]:
     address = ("--host", port.host, "--port", str(port.number))
     webserver = _command(settings, "webserver", "dagster_webserver", "--workspace", workspace, *address)
     daemon = _command(settings, "daemon", "dagster._daemon", "run", "--workspace", workspace)
-    return [
+    found = [
         service(settings),
         Part(code_server, 0, lambda: ports.accepts(socket)),
         Part(webserver, 1, lambda: ports.answers(port.host, port.number, "/server_info"), port.url),
         Part(daemon, 1, lambda: True),
     ]
+    if agents:
+        # After the service, which tells them the versions in force; they need nobody to wait for them.
+        found.append(Part(_command(settings, "agents", "cogorch_dagster.cli", "agents", "serve"), 1, lambda: True))
+    return found
 
 
 def service(settings: Settings) -> Part:

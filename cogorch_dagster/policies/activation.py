@@ -19,11 +19,11 @@ import sqlalchemy as sa
 
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.tables import decisions
-from cogorch_dagster.policies import audit, findings, flags, limits, ramps, store
-from cogorch_dagster.policies.decisions import Decision, decision, decisions_of, locked, require_digest
+from cogorch_dagster.policies import audit, findings, flags, hindrances, limits, ramps, store
+from cogorch_dagster.policies.decisions import Decision, decisions_of, locked, require_digest
 from cogorch_dagster.policies.document import check_text, parse_ref
 from cogorch_dagster.policies.guards import checks as guards
-from cogorch_dagster.policies.store import PolicyVersion
+from cogorch_dagster.policies.store import Policy, PolicyVersion
 
 # Payload: the policy id. Listeners read the version themselves: a notification may be lost, a row is not.
 CHANNEL = "cogorch_policy"
@@ -65,58 +65,45 @@ def activate(connection: sa.Connection, target: uuid.UUID | str, actor: str) -> 
             `activation_conflict` (someone activated by other means meanwhile).
     """
     actor = check_text("actor", actor)
-    claim = _locked_decision(connection, target)
+    claim, policy = _locked_decision(connection, target)
     _require_claimable(claim)
-    if claim.action == "approve":
+    approved = claim.action == "approve"
+    there = hindrances.of(connection, policy.policy_id, policy.component)
+    if approved and there.switch:
         flags.require_learning(connection, f"activating {claim.ref}")
-    chosen = store.version(connection, claim.policy_id, claim.version)
-    current = store.active(connection, claim.policy_id)
+    chosen, current = store.version_and_active(connection, claim.policy_id, claim.version)
     _require_activatable(claim, chosen, current)
-    moment: limits.Moment = "activate" if claim.action == "approve" else "rollback"
-    limits.require(moment, chosen, current, store.policy(connection, claim.policy_id).strictness)
-    if claim.action == "approve":
+    limits.require("activate" if approved else "rollback", chosen, current, policy.strictness)
+    if approved and there.incident:
         findings.require_no_incident(connection, f"activating {claim.ref}", chosen.component)
+    if approved and there.rule:
         guards.require(connection, "activate", chosen, current, actor=actor)
-    ramp = ramps.running(connection, claim.policy_id)
-    if ramp is not None and claim.action == "approve":
+    ramp = ramps.running(connection, claim.policy_id) if there.ramp else None
+    if ramp is not None and approved:
         raise Refused(
             "canary_running",
             f"activating {claim.ref} is refused: {ramp.ref} has {ramp.share:.0%} of the traffic; wait for the end of "
             f"its ramp, or `cogorch canary abort {claim.policy_id}`",
         )
     # The first version has nothing to be compared with, and a rollback is for safety: both take effect at once.
-    compared = claim.action == "approve" and current is not None
-    plan = ramps.plan_for(connection, claim.policy_id) if compared else None
+    plan = ramps.plan_for(connection, chosen) if approved and current is not None else None
+    previous, share = current.version if current else None, 1.0
     try:
         with connection.begin_nested():
             _claim(connection, claim, actor)
             if plan is not None and current is not None:
                 begun = _begin(connection, claim, chosen, current, plan, actor)
+                moment, share = begun.started_at, begun.share
             else:
                 if ramp is not None:
                     stop(connection, ramp, actor, f"{chosen.ref} was decided meanwhile", {})
-                replace(connection, claim, chosen, current, actor)
+                moment = replace(connection, claim, chosen, current, actor)
     except sa.exc.IntegrityError as error:
         raise Refused(
             "activation_conflict", f"{chosen.ref} is refused: {str(error.orig).splitlines()[0]}. Nothing was changed."
         ) from error
     notify(connection, claim.policy_id)
-    previous = current.version if current else None
-    if plan is not None:
-        return Activation(
-            chosen.policy_id, chosen.version, previous, begun.started_at, claim.decision_id, share=begun.share
-        )
-    return activated(connection, chosen, previous, claim.decision_id)
-
-
-def activated(
-    connection: sa.Connection, version: PolicyVersion, previous: str | None, decision_id: uuid.UUID
-) -> Activation:
-    """The activation that this transaction has just made."""
-    done = store.version(connection, version.policy_id, version.version)
-    if done.activated_at is None:
-        raise RuntimeError(f"{done.ref} has no time of activation")
-    return Activation(done.policy_id, done.version, previous, done.activated_at, decision_id)
+    return Activation(chosen.policy_id, chosen.version, previous, moment, claim.decision_id, share)
 
 
 def notify(connection: sa.Connection, policy_id: str) -> None:
@@ -167,8 +154,8 @@ def _begin(
     return ramp
 
 
-def _locked_decision(connection: sa.Connection, target: uuid.UUID | str) -> Decision:
-    """The decision that the target names, read under the policy's lock and its own."""
+def _locked_decision(connection: sa.Connection, target: uuid.UUID | str) -> tuple[Decision, Policy]:
+    """The decision that the target names and its policy, read under the locks of both."""
     if isinstance(target, str) and "@" in target:
         policy_id, number = parse_ref(target)
         store.lock_policy(connection, policy_id)
@@ -183,7 +170,6 @@ def _locked_decision(connection: sa.Connection, target: uuid.UUID | str) -> Deci
         decision_id = target if isinstance(target, uuid.UUID) else uuid.UUID(target)
     except ValueError as error:
         raise InvalidInput(f"{target!r} is neither a decision id nor a reference such as router-core@1.0.1") from error
-    store.lock_policy(connection, decision(connection, decision_id).policy_id)
     return locked(connection, decision_id)
 
 
@@ -235,17 +221,23 @@ def replace(
     current: PolicyVersion | None,
     actor: str,
     evidence: Mapping[str, Any] | None = None,
-) -> None:
+) -> datetime:
     """Put the decided version in the place of the present one; the caller holds the lock and has checked both.
 
     Args:
         evidence: of the ramp that the version has completed, for the audit log.
+
+    Returns:
+        When it came into force, UTC.
     """
+    entries: list[tuple[str, str, Mapping[str, Any]]] = []
     if current is not None:
         ending: store.Status = "archived" if claim.action == "approve" else "rolled_back"
         store.set_status(connection, current, ending)
-        audit.append(connection, actor, f"version.{ending}", current.ref, {"replaced_by": chosen.ref})
-    store.set_status(connection, chosen, "active")
+        entries.append((f"version.{ending}", current.ref, {"replaced_by": chosen.ref}))
+    moment = store.set_status(connection, chosen, "active")
+    if moment is None:
+        raise RuntimeError(f"{chosen.ref} has no time of activation")
     payload = {
         "decision_id": str(claim.decision_id),
         "action": claim.action,
@@ -253,12 +245,13 @@ def replace(
         "previous": current.version if current else None,
         **({"canary": dict(evidence)} if evidence else {}),
     }
-    audit.append(connection, actor, "version.activated", chosen.ref, payload)
+    audit.append_all(connection, actor, [*entries, ("version.activated", chosen.ref, payload)])
     if claim.action == "rollback":
         _record_objections(connection, chosen, current, actor)
     drafts = store.versions(connection, claim.policy_id, "draft")
     stale = [each for each in drafts if each.parent != chosen.version]
     store.expire(connection, stale, actor=actor, why=f"{chosen.ref} came into force; proposed against another version")
+    return moment
 
 
 def _record_objections(

@@ -7,7 +7,7 @@ somewhere else and pass it as `anchor` later.
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +22,18 @@ from cogorch_dagster.policies.document import as_document, canonical_json, check
 
 GENESIS = "0" * 64
 _ANCHOR = re.compile(r"(\d{1,18}):([0-9a-f]{64})")
+
+# Made once: the log grows within the short time for which everybody waits for its lock.
+_START = sa.select(
+    sa.func.clock_timestamp().label("at"),
+    sa.select(audit_head.c.seq).scalar_subquery().label("seq"),
+    sa.select(audit_head.c.hash).scalar_subquery().label("hash"),
+)
+_APPEND = sa.insert(audit_log).values(payload=sa.cast(sa.bindparam("document", type_=sa.Text), JSONB))
+_SET_HEAD = insert(audit_head)
+_SET_HEAD = _SET_HEAD.on_conflict_do_update(
+    index_elements=["singleton"], set_={"seq": _SET_HEAD.excluded.seq, "hash": _SET_HEAD.excluded.hash}
+)
 
 
 @dataclass(frozen=True)
@@ -74,32 +86,35 @@ def append(
     Raises:
         InvalidInput: an empty text, or a payload that JSON cannot hold.
     """
-    actor, event, subject = check_text("actor", actor), check_text("event", event), check_text("subject", subject)
-    document = as_document(payload or {})
+    return append_all(connection, actor, [(event, subject, payload or {})])[0]
+
+
+def append_all(
+    connection: sa.Connection, actor: str, entries: Sequence[tuple[str, str, Mapping[str, Any]]]
+) -> list[AuditRecord]:
+    """Append several records, each with event, subject and payload, in their order and at one time; see `append`."""
+    actor = check_text("actor", actor)
+    checked = [
+        (check_text("event", event), check_text("subject", subject), as_document(payload))
+        for event, subject, payload in entries
+    ]
     hold(connection)
-    head = connection.execute(sa.select(audit_head.c.seq, audit_head.c.hash)).one_or_none()
-    seq, previous_hash = (head.seq + 1, head.hash) if head else (1, GENESIS)
-    at = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one().astimezone(UTC)
-    record = AuditRecord(
-        seq=seq,
-        at=at,
-        actor=actor,
-        event=event,
-        subject=subject,
-        payload=document,
-        previous_hash=previous_hash,
-        hash=_hash(seq, at, actor, event, subject, document, previous_hash),
-    )
-    connection.execute(
-        sa.insert(audit_log).values(
-            {**vars(record), "payload": sa.cast(sa.literal(canonical_json(document), sa.Text), JSONB)}
-        )
-    )
-    values = {"seq": seq, "hash": record.hash}
-    connection.execute(
-        insert(audit_head).values(values).on_conflict_do_update(index_elements=["singleton"], set_=values)
-    )
-    return record
+    # A statement of its own: what it sees must be younger than the lock.
+    start = connection.execute(_START).one()
+    seq, previous_hash, at = start.seq or 0, start.hash or GENESIS, start.at.astimezone(UTC)
+    made = []
+    for event, subject, document in checked:
+        seq += 1
+        found = _hash(seq, at, actor, event, subject, document, previous_hash)
+        made.append(AuditRecord(seq, at, actor, event, subject, document, previous_hash, found))
+        previous_hash = found
+    rows = []
+    for each in made:
+        row = dict(vars(each))
+        rows.append({**row, "document": canonical_json(row.pop("payload"))})
+    connection.execute(_APPEND, rows)
+    connection.execute(_SET_HEAD, {"seq": seq, "hash": previous_hash})
+    return made
 
 
 def records(

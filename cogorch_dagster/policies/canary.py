@@ -55,9 +55,9 @@ def advance(
         activation.notify(connection, ramp.policy_id)
         return moved
     ramps.set_outcome(connection, ramp, "activated", reason, evidence or None)
-    activation.replace(connection, approval, version, current, actor, evidence)
+    moment = activation.replace(connection, approval, version, current, actor, evidence)
     activation.notify(connection, ramp.policy_id)
-    return activation.activated(connection, version, ramp.control, ramp.decision_id)
+    return Activation(ramp.policy_id, ramp.version, ramp.control, moment, ramp.decision_id)
 
 
 def abort(connection: sa.Connection, seen: Ramp, actor: str, reason: str, evidence: Mapping[str, Any]) -> Ramp:

@@ -5,6 +5,7 @@ a canary is to decide against it; that takes effect where it is made (`canary.ab
 """
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn
@@ -12,15 +13,23 @@ from typing import Any, Literal, NoReturn
 import sqlalchemy as sa
 
 from cogorch_dagster.errors import Refused
-from cogorch_dagster.platform.tables import decisions
+from cogorch_dagster.platform.tables import decisions, policies
 from cogorch_dagster.policies import audit, flags, limits, store
 from cogorch_dagster.policies.document import check_text
 from cogorch_dagster.policies.guards import checks as guards
-from cogorch_dagster.policies.store import PolicyVersion
+from cogorch_dagster.policies.store import Policy, PolicyVersion
 
 Action = Literal["approve", "reject", "rollback", "abort"]
 # Evidence of this `method` has been measured on no traffic: a person decides on it in every mode.
 SIMULATED = "simulated"
+
+# The policy's row before the decision's, in the order that everybody keeps.
+_LOCK = (
+    sa.select(decisions, policies)
+    .join_from(policies, decisions, policies.c.policy_id == decisions.c.policy_id)
+    .where(decisions.c.decision_id == sa.bindparam("decision_id"))
+    .with_for_update(of=[policies, decisions])
+)
 
 
 @dataclass(frozen=True)
@@ -183,14 +192,22 @@ def decision(connection: sa.Connection, decision_id: uuid.UUID) -> Decision:
     return found[0]
 
 
-def locked(connection: sa.Connection, decision_id: uuid.UUID) -> Decision:
-    """A decision as it is once whoever is claiming it has finished; nobody else may claim it in this transaction.
+def locked(connection: sa.Connection, decision_id: uuid.UUID) -> tuple[Decision, Policy]:
+    """A decision as it is once whoever is claiming it has finished, and its policy, both held as `lock_policy` does.
 
     The policy's lock holds off this package alone. What writes around it locks the decision first too (the trigger on
     versions wants it claimed), so nothing that is read after this call changes between two statements.
+
+    Raises:
+        Refused: `unknown_decision`.
     """
-    query = sa.select(decisions).where(decisions.c.decision_id == decision_id).with_for_update()
-    return _decision(connection.execute(query).one())
+    audit.hold(connection)
+    row = connection.execute(_LOCK, {"decision_id": decision_id}).one_or_none()
+    if row is None:
+        raise Refused("unknown_decision", f"there is no decision {decision_id}")
+    fields = row._mapping
+    owner = {column.name: fields[policies.c[column.name]] for column in policies.c}
+    return _decision({column.name: fields[column] for column in decisions.c}), store.policy_from(owner)
 
 
 def require_digest(target: PolicyVersion, named: str | None) -> None:
@@ -281,11 +298,11 @@ def _of(policy_id: str) -> sa.ColumnElement[bool]:
 
 def _decisions(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> list[Decision]:
     query = sa.select(decisions).where(condition).order_by(decisions.c.decided_at, decisions.c.decision_id)
-    return [_decision(row) for row in connection.execute(query)]
+    return [_decision(row._mapping) for row in connection.execute(query)]
 
 
-def _decision(row: sa.Row[Any]) -> Decision:
-    fields = dict(row._mapping)
+def _decision(row: Mapping[Any, Any]) -> Decision:
+    fields = dict(row)
     for name in ("decided_at", "claimed_at", "superseded_at"):
         fields[name] = fields[name] and fields[name].astimezone(UTC)
     return Decision(**fields)

@@ -86,18 +86,18 @@ class Ramp:
         return self.share in self.plan.params.gates
 
 
-def plan_for(connection: sa.Connection, policy_id: str) -> Plan | None:
-    """The active canary document for a policy: its own, else the default of all; None when versions activate at once.
+def plan_for(connection: sa.Connection, version: PolicyVersion) -> Plan | None:
+    """The canary document for a policy: its own, else the default of all; None when versions activate at once.
 
     Of two for the same policy the one activated last holds.
     """
-    if store.policy(connection, policy_id).kind not in RAMPED_KINDS:
+    if version.kind not in RAMPED_KINDS:
         return None
     documents = [
         Plan(each.ref, _params(each.params))
         for each in sorted(store.active_of_kind(connection, "canary"), key=_activation)
     ]
-    own = [each for each in documents if each.params.applies_to == policy_id]
+    own = [each for each in documents if each.params.applies_to == version.policy_id]
     default = [each for each in documents if each.params.applies_to is None]
     chosen = own or default
     # A plan without a share below 1 says: at once.

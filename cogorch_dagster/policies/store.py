@@ -33,6 +33,14 @@ Mode = Literal["manual", "autonomous_threshold", "autonomous_all"]
 Status = Literal["draft", "approved", "canary", "active", "archived", "rejected", "expired", "rolled_back"]
 MODES: tuple[Mode, ...] = ("manual", "autonomous_threshold", "autonomous_all")
 
+_VERSIONS = sa.select(policy_versions, policies_table.c.kind, policies_table.c.component).join_from(
+    policy_versions, policies_table
+)
+_AND_ACTIVE = _VERSIONS.where(
+    policy_versions.c.policy_id == sa.bindparam("policy_id"),
+    sa.or_(policy_versions.c.version == sa.bindparam("version"), policy_versions.c.status == "active"),
+)
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -270,7 +278,7 @@ def policy(connection: sa.Connection, policy_id: str) -> Policy:
     row = _policy_row(connection, policy_id)
     if row is None:
         raise _unknown_policy(connection, policy_id)
-    return _policy(row)
+    return policy_from(row._mapping)
 
 
 def policies(connection: sa.Connection, kind: str | None = None) -> list[Policy]:
@@ -278,7 +286,7 @@ def policies(connection: sa.Connection, kind: str | None = None) -> list[Policy]
     query = sa.select(policies_table).order_by(policies_table.c.policy_id)
     if kind is not None:
         query = query.where(policies_table.c.kind == kind)
-    return [_policy(row) for row in connection.execute(query)]
+    return [policy_from(row._mapping) for row in connection.execute(query)]
 
 
 def version(connection: sa.Connection, policy_id: str, number: str) -> PolicyVersion:
@@ -310,6 +318,17 @@ def active(connection: sa.Connection, policy_id: str) -> PolicyVersion | None:
     return next(iter(_versions(connection, of)), None)
 
 
+def version_and_active(
+    connection: sa.Connection, policy_id: str, number: str
+) -> tuple[PolicyVersion, PolicyVersion | None]:
+    """`version` and `active` by one statement."""
+    found = [_version(row) for row in connection.execute(_AND_ACTIVE, {"policy_id": policy_id, "version": number})]
+    named = [each for each in found if each.version == number]
+    # What the other function refuses, it refuses with the numbers that there are.
+    chosen = named[0] if named else version(connection, policy_id, number)
+    return chosen, next((each for each in found if each.status == "active"), None)
+
+
 def active_of_kind(connection: sa.Connection, kind: str) -> list[PolicyVersion]:
     """The versions in force of every policy of a kind, by policy id."""
     of = sa.and_(policies_table.c.kind == kind, policy_versions.c.status == "active")
@@ -323,20 +342,26 @@ def lock_policy(connection: sa.Connection, policy_id: str) -> Policy:
     row = connection.execute(query).one_or_none()
     if row is None:
         raise _unknown_policy(connection, policy_id)
-    return _policy(row)
+    return policy_from(row._mapping)
 
 
-def set_status(connection: sa.Connection, of: PolicyVersion, status: Status) -> None:
-    """Move one version to another status with its times; the caller holds `lock_policy` and writes the audit record."""
+def set_status(connection: sa.Connection, of: PolicyVersion, status: Status) -> datetime | None:
+    """Move one version to another status with its times; the caller holds `lock_policy` and writes the audit record.
+
+    Returns:
+        When the version was activated last, UTC: now, for `active`.
+    """
     ended = status in ("archived", "rejected", "expired", "rolled_back")
     values: dict[str, Any] = {"status": status, "ended_at": sa.func.clock_timestamp() if ended else None}
     if status == "active":
         values["activated_at"] = sa.func.clock_timestamp()
-    connection.execute(
+    activated_at: datetime | None = connection.execute(
         sa.update(policy_versions)
         .where(policy_versions.c.policy_id == of.policy_id, policy_versions.c.version == of.version)
         .values(values)
-    )
+        .returning(policy_versions.c.activated_at)
+    ).scalar_one()
+    return activated_at and activated_at.astimezone(UTC)
 
 
 def expire(connection: sa.Connection, which: Iterable[PolicyVersion], *, actor: str, why: str) -> None:
@@ -357,12 +382,7 @@ def require_parent_active(what: str, parent: str | None, current: PolicyVersion 
 
 
 def _versions(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> list[PolicyVersion]:
-    query = (
-        sa.select(policy_versions, policies_table.c.kind, policies_table.c.component)
-        .join_from(policy_versions, policies_table)
-        .where(condition)
-    )
-    return [_version(row) for row in connection.execute(query)]
+    return [_version(row) for row in connection.execute(_VERSIONS.where(condition))]
 
 
 def _version(row: sa.Row[Any]) -> PolicyVersion:
@@ -381,8 +401,8 @@ def _policy_row(connection: sa.Connection, policy_id: str) -> sa.Row[Any] | None
     return connection.execute(query).one_or_none()
 
 
-def _policy(row: sa.Row[Any]) -> Policy:
-    fields = dict(row._mapping)
+def policy_from(fields: Mapping[Any, Any]) -> Policy:
+    """A policy of the columns of its row."""
     return Policy(**{**fields, "created_at": fields["created_at"].astimezone(UTC)})
 
 

@@ -1,35 +1,31 @@
 """A process in which the four agents act and go on learning, without an end.
 
-One step after the other; between two of them, versions that have arrived are taken over. Everything that may have to
-wait (the service, PostgreSQL, the lake) is left to threads. What the loop is made of is in the files beside this one.
+Here: what surrounds the loop (`loop.py`): the lock of a name, the threads beside it, and what is kept at its end.
 """
 
 import fcntl
+import gc
 import os
 import re
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from cogorch_dagster.errors import InvalidInput, Refused
+from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.parameters import FleetParameters
 from cogorch_dagster.fleet.signals import AGENTS, AgentName
 from cogorch_dagster.serving import kept, watching
 from cogorch_dagster.serving.beginning import Beginning, begin
 from cogorch_dagster.serving.following import Following
 from cogorch_dagster.serving.kept import Keeper
-from cogorch_dagster.serving.reload import Reload, reload
+from cogorch_dagster.serving.loop import Around, Loop
+from cogorch_dagster.serving.reload import Reload
 from cogorch_dagster.serving.reports import Reports
-from cogorch_dagster.serving.returns import Window
 from cogorch_dagster.settings import Settings
-
-if TYPE_CHECKING:
-    from cogorch_dagster.agents.training.joint import JointTraining
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 # A thread that has read a version waits this long for the interpreter while a step computes, seconds.
@@ -37,9 +33,6 @@ SWITCH_S = 0.0005
 FIRST_VERSIONS_S = 5.0
 # In the folder of a name, with the pid of the process that holds it.
 LOCK = "lock"
-STARTED = "it was in force when the process started"
-
-Around = Callable[["JointTraining", AgentName], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -99,7 +92,7 @@ def serve(
     began: Callable[[Beginning, str], None] = lambda _beginning, _process: None,
     told: Callable[[Reload], None] = lambda _: None,
     parameters: FleetParameters | None = None,
-    around: Around = lambda _training, _agent: nullcontext(),
+    around: Around = lambda _training, _agent, _document: nullcontext(),
 ) -> Served:
     """Run until `stop` says so, or the steps are done; then keep everything in a file.
 
@@ -140,9 +133,10 @@ def serve(
             Reports(settings, process) as reports,
             _watched(settings),
             _short_switches(),
+            _short_collections(),
             one_thread(),
         ):
-            running = _Running(beginning, following, reports, keeper, told, around)
+            running = Loop(beginning, following, reports, keeper, told, around)
             try:
                 while not stop() and (options.steps is None or running.steps < options.steps):
                     running.step()
@@ -150,102 +144,6 @@ def serve(
                 if running.sound:
                     keeper.keep(running.training, running.versions)
     return Served(process, running.steps, running.accepted, running.refused, running.versions, path)
-
-
-class _Running:
-    """The loop's state between two steps."""
-
-    def __init__(
-        self,
-        beginning: Beginning,
-        following: Following,
-        reports: Reports,
-        keeper: Keeper,
-        told: Callable[[Reload], None],
-        around: Around,
-    ) -> None:
-        self.training, self.versions = beginning.training, beginning.versions
-        self._following, self._reports, self._keeper = following, reports, keeper
-        self._told, self._around = told, around
-        self._window = Window(self.training.parameters.horizon)
-        self._heard: set[AgentName] = set()
-        self._latest: dict[AgentName, tuple[str, str]] = {}
-        self._complete: list[AgentName] = []
-        self._changed = False
-        self.steps = self.accepted = self.refused = 0
-        self.sound = True
-        keeper.remember(self.training, self.versions)
-
-    def step(self) -> None:
-        """Take over what has arrived, then one step of all fleets.
-
-        What arrives meanwhile waits for the end of its own agent's step alone: a step of all lasts as long as the
-        updates of all four together.
-        """
-        for agent in self.training.learners:
-            self._take_over(agent)
-        self._complete.clear()
-        try:
-            reward = self.training.advance(self._completed)
-        except Refused as error:
-            self._recover(error)
-            return
-        self.steps += 1
-        earned = self._window.add(reward, self.versions, self.training.steps)
-        if self._changed:
-            # What is open holds steps under another version.
-            self._window.restart()
-            self._changed = False
-        elif earned is not None:
-            self._reports.earned(earned)
-        self._keeper.keep_when_due(self.training, self.versions)
-
-    def _completed(self, agent: AgentName) -> None:
-        self._complete.append(agent)
-        for each in self._complete:
-            self._take_over(each)
-
-    def _take_over(self, agent: AgentName) -> None:
-        for document in self._following.arrived(agent):
-            first = agent not in self._heard
-            if not first and self._latest.get(agent) == (document.version, document.digest):
-                continue  # Only what is tried beside it has changed.
-            self._latest[agent] = document.version, document.digest
-            with self._around(self.training, agent):
-                found = reload(self.training, agent, document)
-            self._take(agent, found)
-            if first:
-                # What was in force at the start is what a divergence goes back to.
-                self._keeper.remember(self.training, self.versions)
-
-    def _take(self, agent: AgentName, found: Reload) -> None:
-        if found.accepted and agent not in self._heard:
-            found = Reload(found.policy_id, found.version, True, STARTED, found.steps)
-        self._heard.add(agent)
-        self._report(found)
-        if found.accepted:
-            self.versions[found.policy_id] = found.version
-            self._changed = True
-
-    def _report(self, found: Reload) -> None:
-        self._reports.acknowledge(found)
-        self.accepted += found.accepted
-        self.refused += not found.accepted
-        self._told(found)
-
-    def _recover(self, error: Refused) -> None:
-        """Go back to the last checkpoint, if versions came since: they are refused, and the good ones stay."""
-        diverged, steps = self.versions, self.training.steps
-        self.sound = False
-        self.versions = self._keeper.restore(self.training)
-        guilty = {name: version for name, version in diverged.items() if self.versions.get(name) != version}
-        if not guilty:
-            raise error
-        self.sound = True
-        self._changed = False
-        self._window.restart()
-        for policy_id, version in guilty.items():
-            self._report(Reload(policy_id, version, False, f"the agents diverged with it: {error}"[:2000], steps))
 
 
 @contextmanager
@@ -289,3 +187,14 @@ def _short_switches() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(before)
+
+
+@contextmanager
+def _short_collections() -> Iterator[None]:
+    """Let the collector of garbage pass over what has been made by now: it holds every thread up while it looks."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

@@ -3,16 +3,18 @@
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from cogorch_dagster.cli import app
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies.seed import seed
-from cogorch_dagster.settings import Settings
+from cogorch_dagster.settings import Settings, load_settings
 from tests.forked import Forking
 
 COMMAND = (sys.executable, "-m", "cogorch_dagster.cli")
@@ -52,6 +54,20 @@ def cogorch(settings: Settings, forking: Forking, tmp_path: Path) -> Run:
         return Ran(code, out.read_text(), err.read_text())
 
     return run
+
+
+Inside = Callable[..., Result]
+
+
+@pytest.fixture
+def inside(settings: Settings) -> Iterator[Inside]:
+    """Runs `cogorch ARGUMENTS` in this process, which costs no start; its errors are the result's exceptions.
+
+    For what a command does and says to people. JSON and exit codes of errors are those of a process: see `cogorch`.
+    """
+    load_settings.cache_clear()
+    yield lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
+    load_settings.cache_clear()
 
 
 @pytest.fixture

@@ -60,16 +60,22 @@ def sent_at_the_next_checkpoint(settings: Settings, path: Path, number: signal.S
     sender.join()
 
 
-def test_updates_are_shown_and_bad_options_are_told(cogorch: Run, seeded: Settings) -> None:
+def test_updates_are_shown(cogorch: Run, seeded: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    agents_serving.updates("ethical", 20, as_json=False)
+    assert "agent-ethical@1.0.0" in capsys.readouterr().out
     done = into_force(seeded, "ethical", clip=0.25)
-    shown = cogorch("agents", "updates", "ethical")
-    assert shown.code == 0, shown.err
-    assert f"agent-ethical@{done.version}" in shown.out and "approve by ada" in shown.out
+    agents_serving.updates("ethical", 20, as_json=False)
+    shown = capsys.readouterr().out
+    assert f"agent-ethical@{done.version}" in shown and "approve by ada" in shown
     found = cogorch("agents", "updates", "--json").json
     assert len(found["history"]) == 5 and found["history"][0]["version"] == done.version
     assert found["pending"] == [] and found["statistics"]["p99_ms"] is None
-    ran = cogorch("agents", "serve", "--agents", "pilot")
-    assert ran.code == 2 and "there is no agent pilot" in ran.err and "Traceback" not in ran.err
+
+
+def test_agents_that_are_unknown_are_told_with_those_that_are() -> None:
+    assert agents_serving._agents("resource, policy") == ("policy", "resource")
+    with pytest.raises(InvalidInput, match="there is no agent pilot; the agents are policy, consensus"):
+        agents_serving._agents("policy,pilot")
 
 
 def test_steps_are_a_number_or_forever() -> None:

@@ -1,4 +1,4 @@
-"""Where the code server's socket lies."""
+"""Where the code server's socket lies, and which processes there are."""
 
 import os
 import stat
@@ -47,3 +47,14 @@ def test_a_folder_that_somebody_else_made_is_refused(tmp_path: Path, monkeypatch
     monkeypatch.setattr(os, "getuid", lambda: somebody)
     with pytest.raises(Unavailable, match="belongs to another user"):
         stack.code_socket(_settings(tmp_path / ("x" * 100)))
+
+
+def test_agents_run_only_when_asked_for_after_the_service(temporary: Path) -> None:
+    settings = _settings(temporary / "home")
+    plain, found = stack.parts(settings), stack.parts(settings, agents=True)
+    assert [part.name for part in plain] == ["service", "code-server", "webserver", "daemon"]
+    assert [part.name for part in found] == [*(part.name for part in plain), "agents"]
+    service, *_, agents = found
+    assert agents.stage > service.stage and agents.command.argv[-2:] == ("agents", "serve")
+    assert agents.command.log == temporary / "home" / "logs" / "agents.log"
+    assert agents.command.environment["COGORCH_HOME"] == str(settings.home)

@@ -48,12 +48,14 @@ print("finished")
 """
 
 BEFORE_COMMIT = [
-    ("SELECT policies", 1),
+    ("SELECT pg_advisory_xact_lock", 1),
+    ("SELECT decisions", 2),
     ("SAVEPOINT", 1),
     ("UPDATE decisions", 1),
     ("UPDATE policy_versions", 1),
     ("UPDATE policy_versions", 2),
-    ("INSERT INTO audit_log", 2),
+    ("INSERT INTO audit_log", 1),
+    ("INSERT INTO audit_head", 1),
     ("SELECT pg_notify", 1),
     ("COMMIT", 1),
 ]

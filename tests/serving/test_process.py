@@ -16,7 +16,8 @@ from cogorch_dagster.policies import decisions
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.serving import kept
 from cogorch_dagster.serving.beginning import begin
-from cogorch_dagster.serving.process import STARTED, Options, _alone
+from cogorch_dagster.serving.loop import STARTED
+from cogorch_dagster.serving.process import Options, _alone
 from cogorch_dagster.settings import Settings
 from tests.service.processes import Service, free_port, token_for
 from tests.serving.hyperparameters import FLEET, document, into_force, rows, same, small_training

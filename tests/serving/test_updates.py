@@ -8,7 +8,7 @@ from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies import decisions, store
 from cogorch_dagster.serving import updates
-from cogorch_dagster.serving.process import STARTED
+from cogorch_dagster.serving.loop import STARTED
 from cogorch_dagster.serving.reload import Reload
 from cogorch_dagster.serving.reports import Reports
 from cogorch_dagster.settings import Settings
