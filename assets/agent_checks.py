@@ -4,7 +4,7 @@ How they are compared, and how the numbers are looked at, is the engine's `agent
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -17,6 +17,9 @@ from resources.installation import CogorchResource
 if TYPE_CHECKING:
     from cogorch_dagster.agents.comparison.comparison import Comparison
     from cogorch_dagster.agents.comparison.equal_success import NotComparable
+    from cogorch_dagster.agents.store import StoredCheckpoint
+    from cogorch_dagster.fleet.signals import AgentName
+    from cogorch_dagster.settings import Settings
 
 METRIC_COLUMNS = {
     "metric": "and the way that is better",
@@ -48,11 +51,14 @@ class FreshConfig(dg.Config):
 
 
 @dg.asset_check(asset=agent_checkpoints, blocking=True)
-def beats_static(config: FreshConfig, cogorch: CogorchResource) -> dg.AssetCheckResult:
+def beats_static(
+    context: dg.AssetCheckExecutionContext, config: FreshConfig, cogorch: CogorchResource
+) -> dg.AssetCheckResult:
     """The agents together earn more reward than the static defaults, beyond chance, in fleets they have never met.
 
     The interval of the difference must lie above 0, on seeds that follow from the checkpoints themselves, so that
     nothing was chosen on them. What would be made of the agents (recommendations) does not run otherwise.
+    The registry's versions of these checkpoints get the verdict as a tag; those that pass are the candidates.
     """
     from cogorch_dagster.agents import store
     from cogorch_dagster.agents.comparison.comparison import Answer, Comparison
@@ -90,6 +96,7 @@ def beats_static(config: FreshConfig, cogorch: CogorchResource) -> dg.AssetCheck
             "seeds": config.seeds,
             "picture": picture(found.picture(), "difference to the static defaults"),
             "checkpoints": dg.MetadataValue.json({agent: each.digest for agent, each in agents.items()}),
+            "registry": _marked(context, settings, agents, passed),
         },
     )
 
@@ -163,6 +170,24 @@ def _fresh(checkpoints: Iterable[str], count: int) -> range:
     # Below 2**61: validation while training takes seeds from 2**62 on.
     first = int.from_bytes(hashlib.sha256(" ".join(sorted(checkpoints)).encode()).digest()[:7], "big")
     return range(first, first + count)
+
+
+def _marked(
+    context: dg.AssetCheckExecutionContext,
+    settings: "Settings",
+    agents: "Mapping[AgentName, StoredCheckpoint]",
+    passed: bool,
+) -> str:
+    """The versions that got the verdict; a registry that cannot be reached does not change what the check found."""
+    from cogorch_dagster.errors import CogorchError
+    from cogorch_dagster.tuning.verdicts import BEATS_STATIC_TAG, mark
+
+    try:
+        marked = mark(settings, {agent: each.digest for agent, each in agents.items()}, BEATS_STATIC_TAG, passed)
+    except CogorchError as error:
+        context.log.warning(f"The verdict is not in the registry: {error}")
+        return f"not marked: {error}"
+    return ", ".join(marked.values()) or "these checkpoints are not registered"
 
 
 def _metric_row(found: "Comparison | NotComparable") -> dict[str, object]:

@@ -97,7 +97,7 @@ def architectures(
     except CogorchError as error:
         reason = error.reason if isinstance(error, Refused) else "invalid_input"
         raise dg.Failure(description=f"{reason}: {error}", allow_retries=False) from error
-    verdict, draft = _judged(settings, study, propose=config.propose)
+    verdict, draft = _judged(settings, study, outcome, propose=config.propose)
     result = study.result or {}
     return dg.MaterializeResult(
         metadata={
@@ -147,13 +147,15 @@ def _study(settings: "Settings", agent: str, config: ArchitectureConfig, run_id:
     return found, latest.digest if latest else "none: documented defaults"
 
 
-def _judged(settings: "Settings", study: "Study", *, propose: bool) -> tuple[str, str | None]:
+def _judged(settings: "Settings", study: "Study", outcome: "Outcome", *, propose: bool) -> tuple[str, str | None]:
     """What is to be said of the best network, and the draft that waits for a decision, if one does."""
     from cogorch_dagster.errors import Refused
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.tuning.confirmation import Confirmation
     from cogorch_dagster.tuning.halving import architectures
 
+    if study.result is None and outcome.ended and outcome.in_force_is_best:
+        return "nothing found that beats what is in force", None
     if study.result is None:
         return "not judged yet, the next run of the same plan goes on", None
     confirmation = Confirmation.from_document(study.result)

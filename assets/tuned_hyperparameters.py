@@ -114,7 +114,11 @@ def tuned_hyperparameters(
     except CogorchError as error:
         reason = error.reason if isinstance(error, Refused) else "invalid_input"
         raise dg.Failure(description=f"{reason}: {error}", allow_retries=False) from error
-    verdict, draft = _judged(context, settings, study, confirmation, propose=config.propose)
+    verdict, draft = (
+        _unconfirmed(outcome)
+        if confirmation is None
+        else _judged(context, settings, study, confirmation, propose=config.propose)
+    )
     return dg.MaterializeResult(
         metadata={
             "outcome": dg.MetadataValue.text(f"{_trials_said(outcome)}; {verdict}"),
@@ -158,11 +162,21 @@ def _study(settings: "Settings", agent: str, config: SearchConfig, run_id: str) 
         return studies.begin(connection, studies.name_of(plan), plan, run_id), latest
 
 
+def _unconfirmed(outcome: "Outcome") -> tuple[str, None]:
+    from cogorch_dagster.tuning.confirmation import is_in_force
+
+    if outcome.ended and outcome.best is None:
+        return "no trial is complete", None
+    if outcome.ended and outcome.best is not None and is_in_force(outcome.study.plan, outcome.best.params):
+        return "nothing found that beats what is in force", None
+    return "stopped by the clock, the next run of the same plan goes on", None
+
+
 def _judged(
     context: dg.AssetExecutionContext,
     settings: "Settings",
     study: "Study",
-    confirmation: "Confirmation | None",
+    confirmation: "Confirmation",
     *,
     propose: bool,
 ) -> tuple[str, str | None]:
@@ -172,8 +186,6 @@ def _judged(
     from cogorch_dagster.tuning import proposing
     from cogorch_dagster.tuning.registration import register_confirmed
 
-    if confirmation is None:
-        return "stopped by the clock, the next run of the same plan goes on", None
     found = confirmation.found
     said = (
         f"{found.verdict} on {len(confirmation.seeds)} fresh seeds: "
@@ -272,21 +284,22 @@ def _updates(settings: "Settings", agent: str) -> list[dict[str, object]]:
     """The agent's activations so far, and what running processes made of them."""
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.serving import updates
+    from cogorch_dagster.serving.update import refusals
 
     with transaction(settings) as connection:
         found = updates.history(connection, agent, limit=20)
     rows = []
     for each in found:
         latencies = [answer.latency_ms for answer in each.acknowledgements if answer.accepted and answer.latency_ms]
-        refusals = [f"{answer.process}: {answer.reason}" for answer in each.acknowledgements if not answer.accepted]
+        refused = [f"{why} x {count}" for why, count in refusals(each.acknowledgements).items()]
         rows.append(
             {
                 "update": each.ref,
                 "action": each.action,
                 "by": each.decided_by or "",
                 "activated": moment(each.activated_at),
-                "taken_over": sum(answer.accepted for answer in each.acknowledgements),
-                "refused": "; ".join(refusals[:3]),
+                "taken_over": each.taken_over,
+                "refused": "; ".join(refused[:3]),
                 "latency_ms": shown(max(latencies, default=None), 3),
                 "before": shown(each.before.mean),
                 "after": shown(each.after.mean),

@@ -115,6 +115,20 @@ def params_of(kind: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
     return found | {"hidden": _hidden(kind, configuration)}
 
 
+def other_architecture(kind: str, configuration: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
+    """What of the architecture differs between a complete configuration and a document, in the document's names.
+
+    Raises:
+        InvalidInput: as `params_of`.
+    """
+    there = params_of(kind, configuration)
+    return [
+        f"{name} {there[name]} cannot become {params[name]}"
+        for name in ("hidden", *_NETWORK)
+        if params.get(name, there[name]) != there[name]
+    ]
+
+
 def first_defaults(kind: str) -> dict[str, Any]:
     """The defaults of the first design as complete hyperparameters: where tuning begins. Imports torch.
 

@@ -18,6 +18,8 @@ from cogorch_dagster.cli.training_options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cogorch_dagster.agents.store import StoredCheckpoint
     from cogorch_dagster.agents.training.joint import Progress
     from cogorch_dagster.agents.training.joint_controller import JointController
@@ -58,11 +60,15 @@ def train(
         bool, typer.Option("--resume", help="Go on with the training of the same options that was stopped or killed.")
     ] = False,
     calibration: CalibrationOption = "latest",
+    register: Annotated[
+        bool, typer.Option("--register/--no-register", help="Enter the agents into the registry (`cogorch registry`).")
+    ] = True,
     plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Write the learning curve there.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train the four agents jointly in simulated fleets and store the best of them, one checkpoint for each.
 
+    They are entered into the registry too, unless it cannot be reached or Ctrl-C ended the training.
     Their hyperparameters are those in force (policies agent-policy, agent-consensus, ...), where there are any.
     Everything is written to a file after each evaluation. Ctrl-C ends the training after its present step; --resume
     with the same options then goes on as if it had never stopped.
@@ -86,7 +92,9 @@ def train(
     if plot is not None:
         _plot_curve(found, plot)
     refs = {agent: version.ref for agent, version in versions.items()}
-    out.result(_trained(found) | {"hyperparameters": refs}, lambda: _show_trained(found))
+    registered = _registered(settings, found, refs) if register and found.agents and not interrupted() else {}
+    value = _trained(found) | {"hyperparameters": refs, "registered": registered}
+    out.result(value, lambda: _show_trained(found, registered))
     if interrupted():
         raise typer.Exit(130)
 
@@ -232,6 +240,20 @@ def _hyperparameters(settings: "Settings") -> "dict[AgentName, PolicyVersion]":
     return found
 
 
+def _registered(settings: "Settings", found: "KeptTraining", refs: "Mapping[AgentName, str]") -> "dict[AgentName, str]":
+    """The agents' versions in the registry; they are stored already, so one that cannot be reached costs only that."""
+    from cogorch_dagster.errors import CogorchError
+    from cogorch_dagster.tuning.registration import register_agents
+
+    say("entering the agents into the registry, which takes some seconds")
+    try:
+        made = register_agents(settings, found.agents, found.training.parameters, policy_versions=refs)
+    except CogorchError as error:
+        say(f"warning: the agents are stored, but not registered: {error}")
+        return {}
+    return {agent: each.ref for agent, each in made.items()}
+
+
 def _agents(settings: "Settings", digests: list[str] | None) -> "tuple[dict[Any, StoredCheckpoint], JointController]":
     """Stored agents, of the digests or the newest, and the controller of them."""
     from cogorch_dagster.agents import store
@@ -292,7 +314,7 @@ def _trained(found: "KeptTraining") -> dict[str, Any]:
     }
 
 
-def _show_trained(found: "KeptTraining") -> None:
+def _show_trained(found: "KeptTraining", registered: "Mapping[AgentName, str]") -> None:
     training = found.training
     if not found.ended:
         say(f"stopped at step {training.steps} of {training.configuration.steps}; everything is kept in {found.open}")
@@ -301,9 +323,11 @@ def _show_trained(found: "KeptTraining") -> None:
         best = training.best_point
         fields([(name, value) for name, value in best.items() if name != "training_reward"])
         print()
-    rows = [(agent, each.algorithm, each.steps, each.digest) for agent, each in found.agents.items()]
+    rows = [
+        (agent, each.algorithm, each.steps, registered.get(agent), each.digest) for agent, each in found.agents.items()
+    ]
     if rows:
-        table(("agent", "algorithm", "steps", "digest"), rows, right=("steps",))
+        table(("agent", "algorithm", "steps", "registered", "digest"), rows, right=("steps",))
 
 
 def _plot_curve(found: "KeptTraining", path: Path) -> None:

@@ -11,9 +11,9 @@ from cogorch_dagster.cli.output import JsonOption, Output, examples, fields, loa
 if TYPE_CHECKING:
     from cogorch_dagster.fleet.signals import AgentName
     from cogorch_dagster.serving.beginning import Beginning
-    from cogorch_dagster.serving.process import Served
+    from cogorch_dagster.serving.process import Progress, Served
     from cogorch_dagster.serving.reload import Reload
-    from cogorch_dagster.serving.update import Update
+    from cogorch_dagster.serving.update import Earnings, Statistics, Update
     from cogorch_dagster.settings import Settings
 
 FOREVER = "forever"
@@ -71,7 +71,15 @@ def serve(
         checkpoint_every_s=checkpoint_every,
     )
     with _until_told() as stop:
-        found = run(settings, _token(settings), options, stop=stop, began=_show_beginning, told=_show_reload)
+        found = run(
+            settings,
+            _token(settings),
+            options,
+            stop=stop,
+            began=_show_beginning,
+            told=_show_reload,
+            progress=_show_progress,
+        )
     out.result(found, lambda: _show(found))
 
 
@@ -151,6 +159,14 @@ def _show_reload(found: "Reload") -> None:
         say(f"step {found.steps}: {ref} is refused, the last good version stays: {found.reason}")
 
 
+def _show_progress(found: "Progress") -> None:
+    reward = "no window yet" if found.reward is None else f"reward {found.reward:.4f} per step in the last window"
+    if found.steps < found.settled_from:
+        reward += f", recorded from step {found.settled_from}"
+    versions = ", ".join(f"{policy_id}@{version}" for policy_id, version in found.versions.items())
+    say(f"step {found.steps}: {reward}; {versions or 'no version yet'}")
+
+
 def _show(found: "Served") -> None:
     fields(
         [
@@ -170,9 +186,8 @@ def _show_updates(found: dict[str, Any]) -> None:
         return
     columns = ("version", "replaced", "by", "activated", "taken over", "refused", "latency ms", "before", "after")
     table(columns, [_row(each) for each in found["history"]], right=("latency ms", "before", "after"))
-    for each in found["history"]:
-        for reason in sorted({a.reason for a in each.acknowledgements if not a.accepted}):
-            fields([(f"{each.ref} refused", reason)])
+    _explain(found["history"])
+    _show_refusals(found["history"])
     if found["pending"]:
         print()
         rows = [(f"{e.policy_id}@{e.version}", e.status, e.created_at, e.created_by) for e in found["pending"]]
@@ -182,21 +197,50 @@ def _show_updates(found: dict[str, Any]) -> None:
     fields(
         [
             ("versions", ", ".join(f"{count} {status}" for status, count in sorted(numbers.versions.items()))),
-            ("acknowledged", f"{numbers.accepted} taken over, {numbers.refused} refused"),
+            ("answered", _answered(numbers)),
             ("latency", f"median {_ms(numbers.median_ms)}, p99 {_ms(numbers.p99_ms)}"),
             ("rolled back", f"{numbers.rollbacks}, of these {numbers.automatic} after a drop"),
         ]
     )
 
 
+def _explain(history: "list[Update]") -> None:
+    print()
+    print("taken over, refused: processes, by their last answer; a process that was started again counts once")
+    if any(each.mostly_refused for each in history):
+        print("most: more processes refuse the version than took it over, and go on with their last good one")
+    if any(each.before.windows for each in history):
+        print(
+            "before, after: mean shared reward per step (windows); agents learn on, so not all of it is the version's"
+        )
+
+
+def _show_refusals(history: "list[Update]") -> None:
+    from cogorch_dagster.serving.update import refusals
+
+    rows = [(each.ref, n, why) for each in history for why, n in refusals(each.acknowledgements).items()]
+    if rows:
+        print()
+        table(("refused", "processes", "because"), rows, right=("processes",))
+
+
 def _row(each: "Update") -> tuple[object, ...]:
-    taken = {a.process for a in each.acknowledgements if a.accepted}
-    refused = {a.process for a in each.acknowledgements if not a.accepted} - taken
     waits = [a.latency_ms for a in each.acknowledgements if a.latency_ms is not None]
     by = f"{each.action} by {each.decided_by}"
-    shown = f"{len(refused)}, most" if each.mostly_refused else str(len(refused))
+    refused = f"{each.refused} (most)" if each.mostly_refused else str(each.refused)
     worst = max(waits) if waits else None
-    return each.ref, each.previous, by, each.activated_at, len(taken), shown, worst, each.before.mean, each.after.mean
+    earned = _earned(each.before), _earned(each.after)
+    return each.ref, each.previous, by, each.activated_at, each.taken_over, refused, worst, *earned
+
+
+def _earned(found: "Earnings") -> str | None:
+    return None if found.mean is None else f"{found.mean:.3f} ({found.windows})"
+
+
+def _answered(numbers: "Statistics") -> str:
+    if numbers.acceptance is None:
+        return "by no process that ran when a version came into force"
+    return f"{numbers.accepted} taken over, {numbers.refused} refused by processes that ran then"
 
 
 def _ms(value: float | None) -> str:

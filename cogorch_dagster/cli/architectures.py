@@ -19,9 +19,10 @@ from cogorch_dagster.cli.output import (
     table,
 )
 from cogorch_dagster.cli.training_options import (
+    NOT_CALIBRATED,
     CalibrationOption,
     first_line,
-    parameters_of,
+    fleet_of,
     require_png,
     stopping,
     write_picture,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 SHORT_HELP = "Search an agent's network."
 EPILOG = examples(
     "cogorch tune architectures ethical",
-    "cogorch tune architectures policy --budget full --trainings 60 --joint --plot curves.png",
+    "cogorch tune architectures policy --budget full --full-trainings 60 --joint --plot curves.png",
     "cogorch tune architectures ethical --study night --propose",
 )
 
@@ -44,7 +45,7 @@ EPILOG = examples(
 def architectures(
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="policy, consensus, ethical or resource.")],
     budget: Annotated[str, typer.Option(metavar="quick|full", help="10 or 50 episodes at the top.")] = "quick",
-    trainings: Annotated[
+    full_trainings: Annotated[
         float, typer.Option(min=1, max=1_000_000, help="Steps of the study, counted in whole trainings.")
     ] = 20,
     rungs: Annotated[int, typer.Option(min=1, max=10, help="At which trials are paused.")] = 4,
@@ -57,7 +58,7 @@ def architectures(
     ] = None,
     episodes: Annotated[int | None, typer.Option(min=1, max=100_000, help="Of a whole training, instead.")] = None,
     fleets: Annotated[int | None, typer.Option(min=1, max=100_000, help="Trained in at once, instead.")] = None,
-    training_seeds: Annotated[int | None, typer.Option(min=1, max=100, help="Of a trial, instead.")] = None,
+    trainings: Annotated[int | None, typer.Option(min=1, max=100, help="Of a trial, each with a seed.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop there at the latest.")] = None,
     seeds: Annotated[int, typer.Option(min=3, max=1000, help="Fresh seeds of the confirmation.")] = 10,
     propose: Annotated[bool, typer.Option("--propose", help="Propose the best where it is better.")] = False,
@@ -76,8 +77,8 @@ def architectures(
     from cogorch_dagster.tuning.halving import architectures as halving
 
     settings = load_settings()
-    changes = {"episodes": episodes, "fleets": fleets, "seeds": training_seeds}
-    others = {"trainings": trainings, "rungs": rungs, "eta": eta, "sampler": sampler, "seed": seed}
+    changes = {"episodes": episodes, "fleets": fleets, "seeds": trainings}
+    others = {"trainings": full_trainings, "rungs": rungs, "eta": eta, "sampler": sampler, "seed": seed}
     found = _begun(settings, agent, study, budget, changes, joint, others, calibration)
     with stopping(minutes) as (stop, interrupted), _shown(found) as show:
         outcome = halving.search(settings, found, progress=show, stop=stop)
@@ -85,7 +86,10 @@ def architectures(
     proposed = _proposed(settings, ended, actor) if propose and ended is not None else None
     if plot is not None:
         write_picture(plot, outcome.picture())
-    out.result(_value(outcome, ended, proposed), lambda: _show(outcome, ended, proposed))
+        say(f"written: {plot}")
+    out.result(outcome_value(outcome, ended, proposed), lambda: show_outcome(outcome, ended, proposed))
+    if not outcome.ended:
+        say("there are steps left; the same command goes on")
     if interrupted():
         raise typer.Exit(130)
 
@@ -108,10 +112,13 @@ def _begun(
     from cogorch_dagster.tuning.halving import study as studies
 
     cost = budget_of(budget, **changes)
-    parameters = parameters_of(settings, calibration)
+    parameters, calibrated = fleet_of(settings, calibration)
     with transaction(settings) as connection:
         plan = studies.planned(connection, cast(AgentName, agent), parameters, cost, joint=joint, **others)
-        return studies.begin(connection, name or studies.name_of(plan), plan)
+        found = studies.begin(connection, name or studies.name_of(plan), plan)
+    if not calibrated:
+        say(NOT_CALIBRATED)
+    return found
 
 
 def _concluded(settings: "Settings", outcome: "Outcome", seeds: int, stop: Callable[[], bool]) -> "Study | None":
@@ -133,7 +140,9 @@ def _proposed(settings: "Settings", study: "Study", actor: str | None) -> dict[s
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.tuning.halving.architectures import propose
 
-    if (study.result or {}).get("verdict") != "better":
+    if study.result is None:
+        return None
+    if study.result["verdict"] != "better":
         say("nothing is proposed: the best architecture was not shown to be better")
         return None
     with transaction(settings) as connection:
@@ -154,7 +163,8 @@ def _shown(study: "Study") -> "Iterator[Callable[[Progress], None]]":
     yield show
 
 
-def _value(outcome: "Outcome", ended: "Study | None", proposed: dict[str, Any] | None) -> dict[str, Any]:
+def outcome_value(outcome: "Outcome", ended: "Study | None", proposed: dict[str, Any] | None) -> dict[str, Any]:
+    """Where a study stands, as JSON."""
     study, best = outcome.study, outcome.best
     return {
         "study": study.name,
@@ -170,7 +180,8 @@ def _value(outcome: "Outcome", ended: "Study | None", proposed: dict[str, Any] |
     }
 
 
-def _show(outcome: "Outcome", ended: "Study | None", proposed: dict[str, Any] | None) -> None:
+def show_outcome(outcome: "Outcome", ended: "Study | None", proposed: dict[str, Any] | None) -> None:
+    """The rungs, the best and the verdict on it."""
     columns = ("rung", "steps", "reached", "promoted", "failed", "best", "middle")
     table(columns, [tuple(row.document().values()) for row in outcome.rows], right=columns)
     print()
@@ -192,5 +203,5 @@ def _show(outcome: "Outcome", ended: "Study | None", proposed: dict[str, Any] | 
             ("proposed", None if proposed is None else f"{proposed['version']} ({proposed['status']})"),
         ]
     fields(shown)
-    if not outcome.ended:
-        say("there are steps left; the same command goes on")
+    if outcome.ended and outcome.in_force_is_best:
+        print("nothing found that beats what is in force")

@@ -8,6 +8,8 @@ import typer
 from cogorch_dagster.cli.output import JsonOption, Output, examples, fields, load_settings, say, table, text, when
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from cogorch_dagster.features.feature_set import FeatureSet
     from cogorch_dagster.features.gain import Gain
 
@@ -15,27 +17,30 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Features of decisions, made of what was known before each.",
-    epilog=examples("cogorch features build --policy router-core --since 7d", "cogorch features gain"),
+    epilog=examples("cogorch features build router-core --since 7d", "cogorch features gain"),
 )
 
-PolicyOption = Annotated[str, typer.Option(metavar="POLICY", help="The router whose decisions they are of.")]
+PolicyArgument = Annotated[str, typer.Argument(metavar="[POLICY]", help="The router whose decisions they are of.")]
 SinceOption = Annotated[str, typer.Option(help="An age such as 90m, 24h or 7d, or a time, ISO 8601, UTC.")]
 UntilOption = Annotated[str | None, typer.Option(help="Only decisions before this time, or of this age and older.")]
 SeedOption = Annotated[int, typer.Option(help="Of the selection, the folds and the bootstrap.")]
-DigestArgument = Annotated[
-    str | None, typer.Argument(metavar="[DIGEST]", help="Of a feature set, or its beginning; default: the latest.")
+SetArgument = Annotated[
+    str, typer.Argument(metavar="[POLICY|DIGEST]", help="The latest set of a router, or a digest or its beginning.")
 ]
+DEFAULT = "router-core"
 _SHOWN = 15
 
 
 @app.command(
     "build",
     short_help="Make, check and select features.",
-    epilog=examples("cogorch features build", "cogorch features build --since 24h --window 60 --window 3600"),
+    epilog=examples(
+        "cogorch features build router-core", "cogorch features build --since 24h --window 60 --window 3600"
+    ),
 )
 def build(
+    policy: PolicyArgument = DEFAULT,
     *,
-    policy: PolicyOption = "router-core",
     since: SinceOption = "7d",
     until: UntilOption = None,
     window: Annotated[list[int] | None, typer.Option(help="Seconds of the past to look at; several times.")] = None,
@@ -53,6 +58,8 @@ def build(
 
     settings = load_settings()
     begin, end = period(when(since), when(until) if until else None)
+    with transaction(settings) as connection:
+        _require_router(connection, policy)
     found = building.build(settings, policy, begin, end, windows_s=window or synthesis.WINDOWS_S, seed=seed)
     with transaction(settings) as connection:
         added = store.save(connection, found)
@@ -62,12 +69,14 @@ def build(
 
 
 @app.command(
-    "show", short_help="One feature set.", epilog=examples("cogorch features show", "cogorch features show 3f2a91c0")
+    "show",
+    short_help="One feature set.",
+    epilog=examples("cogorch features show router-core", "cogorch features show 3f2a91c0"),
 )
-def show(digest: DigestArgument = None, *, policy: PolicyOption = "router-core", as_json: JsonOption = False) -> None:
+def show(which: SetArgument = DEFAULT, *, as_json: JsonOption = False) -> None:
     """Show the features of a set and how they were chosen."""
     out = Output(as_json)
-    found = _chosen(digest, policy)
+    found = _chosen(which)
     out.result({**_value(found), "definitions": found.definitions}, lambda: _show(found))
 
 
@@ -89,21 +98,22 @@ def listed(
         (each.digest[7:19], each.scope, each.created_at, each.selected, each.rows, each.explained) for each in found
     ]
     out.result(found, lambda: table(("digest", "policy", "created", *columns), rows, right=columns))
+    if not found:
+        say("no feature set yet; make one with `cogorch features build`")
 
 
 @app.command(
     "gain",
     short_help="The interval with and without features.",
-    epilog=examples("cogorch features gain --candidate new.yaml --since 24h"),
+    epilog=examples("cogorch features gain router-core --candidate new.yaml --since 24h"),
 )
 def gain(
-    digest: DigestArgument = None,
+    which: SetArgument = DEFAULT,
     *,
     candidate: Annotated[
         str | None,
         typer.Option(metavar="FILE|POLICY@VERSION", help="What to evaluate; default: the version in force."),
     ] = None,
-    policy: PolicyOption = "router-core",
     since: Annotated[str | None, typer.Option(help="Default: since the end of what they were selected on.")] = None,
     until: UntilOption = None,
     seed: SeedOption = 0,
@@ -117,7 +127,7 @@ def gain(
     from cogorch_dagster.evaluation.measurement import period
     from cogorch_dagster.features.gain import measure_gain
 
-    features = _chosen(digest, policy)
+    features = _chosen(which)
     begin, end = period(when(since) if since else features.until, when(until) if until else None)
     if begin < features.until:
         say(
@@ -127,16 +137,31 @@ def gain(
     out.result({"digest": features.digest, "since": begin, "until": end, "gain": found}, lambda: _show_gain(found))
 
 
-def _chosen(digest: str | None, policy: str) -> "FeatureSet":
+def _chosen(which: str) -> "FeatureSet":
+    """The latest set of a router, or that of a digest."""
     from cogorch_dagster.errors import InvalidInput
     from cogorch_dagster.features import store
     from cogorch_dagster.platform.database import transaction
+    from cogorch_dagster.policies import store as policies
 
     with transaction(load_settings()) as connection:
-        found = store.latest(connection, policy) if digest is None else store.get(connection, digest)
+        known = {each.policy_id for each in policies.policies(connection)}
+        if which not in known and store.is_digest(which):
+            return store.get(connection, which)
+        _require_router(connection, which)
+        found = store.latest(connection, which)
     if found is None:
-        raise InvalidInput(f"{policy} has no feature set; make one with `cogorch features build --policy {policy}`")
+        raise InvalidInput(f"{which} has no feature set; make one with `cogorch features build {which}`")
     return found
+
+
+def _require_router(connection: "sa.Connection", policy: str) -> None:
+    from cogorch_dagster.errors import InvalidInput
+    from cogorch_dagster.policies import store
+
+    found = store.policy(connection, policy)
+    if found.kind != "router":
+        raise InvalidInput(f"{policy} is of kind {found.kind}; features are made of the decisions of a router")
 
 
 def _params(candidate: str | None, policy: str) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """`cogorch policy`: versions of policies, from the proposal to the decision and the activation."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cogorch_dagster.cli import policy_hints
 from cogorch_dagster.cli.output import (
     ActorOption,
     JsonOption,
@@ -85,10 +87,13 @@ def show(
         version = _version(connection, target)
         policy = store.policy(connection, version.policy_id)
         made = decisions.decisions_of(connection, version.policy_id, version.version)
+        why = policy_hints.why_expired(connection, version)
         others = [] if "@" in target else store.versions(connection, version.policy_id)
 
     def print_it() -> None:
         show_version(version)
+        if why:
+            fields([("expired", f"{text(version.ended_at)}: {why}")])
         show_rules(policy)
         for decision in made:
             fields([(decision.action, f"{text(decision.decided_at)} by {decision.actor}: {decision.reason}")])
@@ -97,7 +102,8 @@ def show(
             rows = [(v.version, v.status, v.parent, v.created_by, v.created_at, v.activated_at) for v in others]
             table(("version", "status", "parent", "by", "created", "activated"), rows)
 
-    out.result({**plain(version), "policy": policy, "decisions": made}, print_it)
+    shown = {**plain(version), "policy": policy, "decisions": made, "why_expired": why}
+    out.result(shown, print_it)
 
 
 @app.command(
@@ -217,8 +223,9 @@ def activate(ref: RefArgument, actor: ActorOption = None, as_json: JsonOption = 
     from cogorch_dagster.policies.activation import activate as put_into_force
     from cogorch_dagster.policies.document import parse_ref
 
-    parse_ref(ref)
     with transaction(load_settings()) as connection:
+        policy_hints.require_version(connection, ref)
+        parse_ref(ref)
         done = put_into_force(connection, ref, acting(actor))
     before = f", {done.policy_id}@{done.previous} is no longer" if done.previous else ""
     said = f"is in force since {text(done.activated_at)}{before}"
@@ -287,14 +294,26 @@ def strictness(
     from cogorch_dagster.policies.parameter import check_level
 
     with transaction(load_settings()) as connection:
+        before = store.policy(connection, policy_id)
+        policy_hints.require_bounded(before)
         policy = store.set_strictness(connection, policy_id, check_level(level), actor=acting(actor), reason=reason)
-    out.result(policy, lambda: print(f"{policy.policy_id}: {policy.strictness}"))
+        active = store.active(connection, policy_id)
+    unchanged = before.strictness == policy.strictness
+    outside = policy_hints.outside(policy, active.params) if active else []
+
+    def print_it() -> None:
+        print(f"{policy.policy_id}: {policy.strictness}{', unchanged' if unchanged else ''}")
+        if active and outside:
+            print(f"{active.ref} stays in force, though outside of it:")
+            print("\n".join(outside))
+
+    out.result({**asdict(policy), "unchanged": unchanged, "outside": outside}, print_it)
 
 
 def _decide(action: str, ref: str, reason: str, *, digest: str | None, actor: str | None, out: Output) -> None:
     from cogorch_dagster.platform import supervisor
     from cogorch_dagster.platform.database import transaction
-    from cogorch_dagster.policies import decisions, flags
+    from cogorch_dagster.policies import decisions, flags, store
     from cogorch_dagster.policies.document import parse_ref
 
     settings = load_settings()
@@ -302,9 +321,16 @@ def _decide(action: str, ref: str, reason: str, *, digest: str | None, actor: st
     policy_id, version = parse_ref(ref)
     with transaction(settings) as connection:
         decision = decide(connection, policy_id, version, acting(actor), reason, digest=digest)
+        expired = decisions.expired_by(connection, decision)
+        chosen, current = store.version(connection, policy_id, version), store.active(connection, policy_id)
         held = action == "approve" and not flags.get_flag(connection, flags.LEARNING)
     done = {"approve": "approved", "reject": "rejected", "rollback": "decided: roll back to"}[action]
-    out.result(decision, lambda: print(f"{done} {decision.ref} (decision {decision.decision_id})"))
+    shown = {**asdict(decision), "expired": expired}
+    out.result(shown, lambda: print(f"{done} {decision.ref} (decision {decision.decision_id})"))
+    for each in expired:
+        say(f"{each}, approved before and not yet activated, has expired by this: only the latest decision counts.")
+    if action == "approve" and (hint := policy_hints.new_architecture(current, chosen)):
+        say(hint)
     if held:
         say(f"It waits: the kill switch {flags.LEARNING} is off, and no approval is activated until it is on again.")
     elif decision.waits:
@@ -313,23 +339,34 @@ def _decide(action: str, ref: str, reason: str, *, digest: str | None, actor: st
 
 
 def _propose_params(policy_id: str, params: Path, actor: str) -> "PolicyVersion":
+    from cogorch_dagster.errors import InvalidInput
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.policies import store
     from cogorch_dagster.policies.params_file import params_from_file
 
     with transaction(load_settings()) as connection:
-        document = params_from_file(params, store.policy(connection, policy_id).kind)
+        policy = store.policy(connection, policy_id)
+        try:
+            document = params_from_file(params, policy.kind)
+        except InvalidInput as error:
+            # The schema knows neither the level nor the version in force.
+            hints = policy_hints.possible_now(connection, policy, str(error))
+            raise InvalidInput("\n".join([str(error), *hints])) from error
         return store.propose_version(connection, policy_id, document, actor=actor)
 
 
 def _propose_learned(policy_id: str, learned: dict[str, Any], limits: dict[str, Any], actor: str) -> "PolicyVersion":
     from cogorch_dagster.observations import inbox
     from cogorch_dagster.platform import supervisor
+    from cogorch_dagster.platform.database import transaction
+    from cogorch_dagster.policies import store
     from cogorch_dagster.proposals import router
     from cogorch_dagster.proposals.limits import Limits
     from cogorch_dagster.proposals.requirements import Insufficient
 
     settings = load_settings()
+    with transaction(settings) as connection:
+        policy_hints.require_learnable(store.policy(connection, policy_id))
     if not supervisor.is_up(settings):
         # Without the daemon nobody else moves what the service has accepted.
         inbox.drain(settings)
@@ -357,6 +394,8 @@ def _report_proposal(out: Output, version: "PolicyVersion") -> None:
         show_changes(f"{parent.ref if parent else 'nothing'} -> {version.ref}", changes)
 
     out.result({**plain(version), "changes": changes}, print_it)
+    if hint := policy_hints.new_architecture(parent, version):
+        say(hint)
     if version.status == "draft":
         say(f"Next: cogorch policy approve {version.ref} --reason '...'")
 

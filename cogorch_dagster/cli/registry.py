@@ -1,5 +1,6 @@
 """`cogorch registry`: versions of agents, hyperparameters and reward models; compare them, let them act again."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,10 @@ app = typer.Typer(
     epilog=examples("cogorch registry list", "cogorch registry evaluate agent-policy@previous agent-policy@champion"),
 )
 
+_REGISTERS = (
+    "`cogorch agents train` and the jobs `retraining` and `hyperparameter_tuning` register what they make, "
+    "an activation the hyperparameters that come into force"
+)
 RefArgument = Annotated[str, typer.Argument(metavar="NAME@VERSION", help="Or NAME@champion, @previous, @candidate.")]
 
 
@@ -32,6 +37,7 @@ def list_versions(
     """The newest version of each name, or all versions of one, the newest first."""
     out = Output(as_json)
     from cogorch_dagster.registry import store
+    from cogorch_dagster.tuning.verdicts import BEATS_STATIC_TAG
 
     settings = load_settings()
     if name is None:
@@ -41,13 +47,22 @@ def list_versions(
 
     def show() -> None:
         if not found:
-            print("nothing is registered yet" if name is None else f"{name} has no version")
+            print(f"{name} has no version" if name else f"nothing is registered yet; {_REGISTERS}")
             return
         rows = [
-            (e.ref, e.created_at, ", ".join(e.aliases), e.metrics.get("reward"), e.lineage.policy_version, e.digest)
+            (
+                e.ref,
+                e.created_at,
+                ", ".join(e.aliases) or None,
+                e.tags.get(BEATS_STATIC_TAG),
+                _figure(e.metrics.get("reward")),
+                e.lineage.policy_version,
+                _short(e.digest),
+            )
             for e in found
         ]
-        table(("version", "registered", "aliases", "reward", "policy", "digest"), rows, right=("reward",))
+        columns = ("version", "registered", "aliases", "beats static", "reward", "policy", "digest")
+        table(columns, rows, right=("reward",))
 
     out.result({"versions": found}, show)
 
@@ -175,29 +190,34 @@ def _show(found: "Registered") -> None:
             ("version", found.ref),
             ("registered", found.created_at),
             ("aliases", ", ".join(found.aliases) or None),
-            ("digest", found.digest),
-            *origin.items(),
-            *found.tags.items(),
+            ("digest", _short(found.digest)),
+            *((key, _short(value)) for key, value in {**origin, **found.tags}.items()),
         ]
     )
     print()
-    table(("file", "bytes", "sha256"), [(n, a.bytes, a.sha256) for n, a in found.files.items()], right=("bytes",))
+    table(
+        ("file", "bytes", "sha256"), [(n, a.bytes, _short(a.sha256)) for n, a in found.files.items()], right=("bytes",)
+    )
     for title, values in (("parameter", found.params), ("metric", found.metrics)):
         if values:
             print()
-            table((title, "value"), [(name, _exact(value)) for name, value in sorted(values.items())])
+            table((title, "value"), [(name, _figure(value)) for name, value in sorted(values.items())])
 
 
 def _show_differences(first: "Registered", second: "Registered", found: "list[Difference]") -> None:
     if not found:
         print(f"{first.ref} and {second.ref} do not differ")
         return
-    rows = [(each.part, each.name, _exact(each.first), _exact(each.second), each.change) for each in found]
+    rows = [(each.part, each.name, _figure(each.first), _figure(each.second), each.change) for each in found]
     table(("of", "name", first.ref, second.ref, "change"), rows, right=("change",))
 
 
 def _show_reproduction(found: "Reproduction") -> None:
-    rows = [(name, _exact(value), _exact(found.found[name])) for name, value in sorted(found.recorded.items())]
+    # What differs is shown whole, for it may differ in the last digit.
+    rows = [
+        (name, _figure(value), _figure(now)) if value == (now := found.found[name]) else (name, repr(value), repr(now))
+        for name, value in sorted(found.recorded.items())
+    ]
     table(("metric", "recorded", "found"), rows)
     print("the same, bit for bit" if found.same else "not the same: another device, processor or code rounds otherwise")
 
@@ -212,5 +232,13 @@ def _reproduction(found: "Reproduction") -> dict[str, Any]:
     return {"version": found.version.ref, "recorded": found.recorded, "found": found.found, "same": found.same}
 
 
-def _exact(value: object) -> object:
-    return repr(value) if isinstance(value, float) else value
+def _figure(value: object) -> object:
+    """A value as people read it: six significant digits, digests short."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return _short(value) if isinstance(value, str) else value
+
+
+def _short(text: str) -> str:
+    """The text with twelve digits of each digest in it."""
+    return re.sub(r"\b(sha256:[0-9a-f]{12})[0-9a-f]{52}\b", r"\1", text)

@@ -19,23 +19,31 @@ CalibrationOption = Annotated[
 ]
 
 
+NOT_CALIBRATED = "nothing is calibrated yet, so the fleet has its documented defaults"
+
+
 def parameters_of(settings: "Settings", given: str) -> "FleetParameters":
-    """The fleet that an option names."""
+    """The fleet that an option names; says where it is the default for want of a calibration."""
+    parameters, calibrated = fleet_of(settings, given)
+    if not calibrated:
+        say(NOT_CALIBRATED)
+    return parameters
+
+
+def fleet_of(settings: "Settings", given: str) -> "tuple[FleetParameters, bool]":
+    """The fleet that an option names, and False where it is the default for want of a calibration."""
     from cogorch_dagster.fleet.calibration import store
     from cogorch_dagster.fleet.parameters import default_parameters
     from cogorch_dagster.fleet.parameters_file import parameters_from_file
     from cogorch_dagster.platform.database import transaction
 
     if given == "default":
-        return default_parameters()
+        return default_parameters(), True
     if given != "latest":
-        return parameters_from_file(Path(given))
+        return parameters_from_file(Path(given)), True
     with transaction(settings) as connection:
         found = store.latest(connection)
-    if found is None:
-        say("nothing is calibrated yet, so the fleet has its documented defaults")
-        return default_parameters()
-    return found.parameters
+    return (default_parameters(), False) if found is None else (found.parameters, True)
 
 
 @contextmanager

@@ -8,7 +8,14 @@ import typer
 
 from cogorch_dagster.cli import architectures
 from cogorch_dagster.cli.output import ActorOption, JsonOption, Output, acting, examples, load_settings, say, table
-from cogorch_dagster.cli.training_options import CalibrationOption, names_of, parameters_of, require_folder, stopping
+from cogorch_dagster.cli.training_options import (
+    NOT_CALIBRATED,
+    CalibrationOption,
+    fleet_of,
+    names_of,
+    require_folder,
+    stopping,
+)
 
 if TYPE_CHECKING:
     from cogorch_dagster.settings import Settings
@@ -100,16 +107,19 @@ def list_studies(
 ) -> None:
     """Studies of hyperparameters and of architectures, the newest first, with the verdict on their winner."""
     out = Output(as_json)
-    from cogorch_dagster.cli.tune_view import row_value, show_rows
+    from cogorch_dagster.cli.tune_view import row_value, show_rows, standing_of
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.policies.hyperparameters import policy_of
     from cogorch_dagster.tuning import studies
 
     if agent is not None:
         policy_of(agent)
-    with transaction(load_settings()) as connection:
+    settings = load_settings()
+    with transaction(settings) as connection:
         found = studies.rows(connection, agent, limit=limit)
-    out.result({"studies": [row_value(each) for each in found]}, lambda: show_rows(found))
+    stand = [standing_of(settings, each) for each in found]
+    values = [row_value(each) | place for each, place in zip(found, stand, strict=True)]
+    out.result({"studies": values}, lambda: show_rows(found, stand))
 
 
 @app.command(
@@ -129,6 +139,9 @@ def show(
     from cogorch_dagster.tuning.trials import Trials
 
     settings = load_settings()
+    if _is_of_architectures(settings, study):
+        _show_architectures(settings, study, plot, out)
+        return
     found = _study_of(settings, study)
     trials = Trials(settings, found)
     try:
@@ -140,7 +153,7 @@ def show(
 
     def shown() -> None:
         show_study(found, every)
-        show_trials(every, limit)
+        show_trials(every, limit, found.plan.objectives)
         if shares:
             print()
             table(("hyperparameter", "importance"), shares.items(), right=("importance",))
@@ -165,12 +178,12 @@ def confirm(
 
     settings = load_settings()
     found = _study_of(settings, study)
-    with stopping(None) as (stop, _):
+    with stopping(None) as (stop, interrupted):
         confirmation = _confirmed(settings, found, seeds, stop)
-    if confirmation is None:
+    if confirmation is None and interrupted():
         raise typer.Exit(130)
-    proposed = _proposed(settings, found, confirmation, actor) if propose else None
-    value = {"confirmation": confirmation.document(), "proposed": proposed}
+    proposed = _proposed(settings, found, confirmation, actor) if propose and confirmation else None
+    value = {"confirmation": confirmation and confirmation.document(), "proposed": proposed}
     out.result(value, lambda: show_confirmation(confirmation, proposed))
 
 
@@ -192,7 +205,7 @@ def _begun(
     from cogorch_dagster.tuning.planning import plan_for
 
     cost = budget_of(budget, **changes)
-    parameters = parameters_of(settings, calibration)
+    parameters, calibrated = fleet_of(settings, calibration)
     with transaction(settings) as connection:
         plan = plan_for(
             connection,
@@ -204,7 +217,10 @@ def _begun(
             seed=seed,
             names=None if vary is None else names_of(vary),
         )
-        return studies.begin(connection, name or studies.name_of(plan), plan)
+        found = studies.begin(connection, name or studies.name_of(plan), plan)
+    if not calibrated:
+        say(NOT_CALIBRATED)
+    return found
 
 
 def _study_of(settings: "Settings", name: str) -> "Study":
@@ -213,6 +229,36 @@ def _study_of(settings: "Settings", name: str) -> "Study":
 
     with transaction(settings) as connection:
         return studies.get(connection, name)
+
+
+def _is_of_architectures(settings: "Settings", name: str) -> bool:
+    from cogorch_dagster.platform.database import transaction
+    from cogorch_dagster.tuning import studies
+
+    with transaction(settings) as connection:
+        return studies.row(connection, name).sort == "architecture"
+
+
+def _show_architectures(settings: "Settings", name: str, plot: Path | None, out: Output) -> None:
+    from cogorch_dagster.cli.training_options import write_picture
+    from cogorch_dagster.platform.database import transaction
+    from cogorch_dagster.tuning.halving import study as studies
+    from cogorch_dagster.tuning.halving.architectures import standing
+
+    require_folder(plot)
+    with transaction(settings) as connection:
+        found = studies.get(connection, name)
+    outcome = standing(settings, found)
+    pictures = []
+    if plot is not None:
+        path = plot / f"{name}-curves.png"
+        write_picture(path, outcome.picture())
+        say(f"written: {path}")
+        pictures.append(str(path))
+    value = architectures.outcome_value(outcome, found, None) | {"pictures": pictures}
+    out.result(value, lambda: architectures.show_outcome(outcome, found, None))
+    if not outcome.ended:
+        say("there are steps left; `cogorch tune architectures` goes on with it")
 
 
 def _confirmed(settings: "Settings", study: "Study", seeds: int, stop: Callable[[], bool]) -> "Confirmation | None":

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from cogorch_dagster.tuning.confirmation import Confirmation
     from cogorch_dagster.tuning.search import Outcome, Progress
     from cogorch_dagster.tuning.studies import Row
-    from cogorch_dagster.tuning.study import Study
+    from cogorch_dagster.tuning.study import Objective, Study
     from cogorch_dagster.tuning.trials import Trial
+
+NOTHING_FOUND = "nothing found that beats what is in force"
 
 
 @contextmanager
@@ -56,14 +58,39 @@ def row_value(row: "Row") -> dict[str, Any]:
     }
 
 
-def show_rows(rows: "list[Row]") -> None:
+def standing_of(settings: "Settings", row: "Row") -> dict[str, Any]:
+    """How far a study is: trials that have ended, share of its steps (architectures) and its state.
+
+    A study without a result is `open`, or `ended` where all its steps are spent. How many trials a study of
+    hyperparameters is to have is not stored: whoever runs it says so.
+    """
+    from cogorch_dagster.tuning.halving import study as networks
+    from cogorch_dagster.tuning.halving.architectures import standing
+    from cogorch_dagster.tuning.study import STUDIES
+    from cogorch_dagster.tuning.trials import Trials
+
+    confirmed = row.result and f"confirmed: {row.result['verdict']}"
+    if row.sort == "architecture":
+        outcome = standing(settings, networks.STUDIES.of(row))
+        spent = min(1.0, outcome.spent / outcome.budget)
+        state = confirmed or ("ended" if outcome.ended else "open")
+        return {"trials": len(outcome.records), "spent": spent, "state": state}
+    trials = Trials(settings, STUDIES.of(row))
+    try:
+        done = sum(each.state in ("complete", "failed") for each in trials.all())
+    finally:
+        trials.close()
+    return {"trials": done, "spent": None, "state": confirmed or "open"}
+
+
+def show_rows(rows: "list[Row]", stand: list[dict[str, Any]]) -> None:
     if not rows:
         print("no study yet; run `cogorch tune run AGENT`")
         return
-    columns = ("study", "of", "agent", "sampler", "created", "verdict")
-    verdicts = [(each.result or {}).get("verdict") for each in rows]
+    columns = ("study", "sort", "agent", "sampler", "created", "trials", "steps spent", "state")
     found = [(each.name, each.sort, each.agent, each.document.get("sampler"), each.created_at) for each in rows]
-    table(columns, [(*each, verdict) for each, verdict in zip(found, verdicts, strict=True)])
+    places = [(at["trials"], None if at["spent"] is None else f"{at['spent']:.0%}", at["state"]) for at in stand]
+    table(columns, [(*each, *at) for each, at in zip(found, places, strict=True)], right=("trials", "steps spent"))
 
 
 def study_value(study: "Study") -> dict[str, Any]:
@@ -88,15 +115,19 @@ def outcome_value(outcome: "Outcome", confirmation: "Confirmation | None") -> di
 
 
 def show_outcome(outcome: "Outcome", confirmation: "Confirmation | None", proposed: dict[str, Any] | None) -> None:
+    from cogorch_dagster.tuning.confirmation import is_in_force
+
     show_study(outcome.study, outcome.trials)
     if not outcome.ended:
         say("not all trials are done; the same command goes on")
-    show_trials(outcome.trials, 5)
+    show_trials(outcome.trials, 5, outcome.study.plan.objectives)
     if len(outcome.study.plan.objectives) > 1:
         print(f"not surpassed in every objective: trials {', '.join(str(each.number) for each in outcome.pareto)}")
     if confirmation is not None:
         print()
         show_confirmation(confirmation, proposed)
+    elif outcome.ended and outcome.best is not None and is_in_force(outcome.study.plan, outcome.best.params):
+        print(NOTHING_FOUND)
     elif outcome.ended and outcome.best is not None:
         say(f"what the winner is worth is shown by `cogorch tune confirm {outcome.study.name}`")
 
@@ -117,17 +148,27 @@ def show_study(study: "Study", trials: "list[Trial]") -> None:
     print()
 
 
-def show_trials(trials: "list[Trial]", limit: int) -> None:
+def show_trials(trials: "list[Trial]", limit: int, objectives: "tuple[Objective, ...]") -> None:
+    """The best by score, with the other objectives and the hyperparameters that differ."""
     best = sorted((each for each in trials if each.values), key=lambda each: -(each.values or (0.0,))[0])[:limit]
     if not best:
         print("no trial is complete")
         return
     names = [name for name in best[0].params if any(each.params.get(name) != best[0].params[name] for each in trials)]
-    rows = [(each.number, (each.values or (0.0,))[0], each.mean, *(each.params.get(n) for n in names)) for each in best]
-    table(("trial", "score", "mean", *names), rows, right=("trial", "score", "mean", *names))
+    others = ["latency, ms" if each == "latency" else each for each in objectives[1:]]
+    rows = []
+    for each in best:
+        score, *rest = each.values or (0.0,)
+        rows.append((each.number, score, each.mean, *(f"{v:.3f}" for v in rest), *(each.params.get(n) for n in names)))
+    columns = ("trial", "score", "mean", *others, *names)
+    table(columns, rows, right=columns)
 
 
-def show_confirmation(confirmation: "Confirmation", proposed: dict[str, Any] | None) -> None:
+def show_confirmation(confirmation: "Confirmation | None", proposed: dict[str, Any] | None) -> None:
+    """The verdict; without a confirmation, that what is in force came first."""
+    if confirmation is None:
+        print(NOTHING_FOUND)
+        return
     found = confirmation.found
     fields(
         [
@@ -167,6 +208,7 @@ def plotted(settings: "Settings", study: "Study", folder: Path) -> list[str]:
             path = folder / f"{study.name}-{name}.png"
             path.write_bytes(draw())
             paths.append(str(path))
+            say(f"written: {path}")
     except OSError as error:
         raise InvalidInput(f"pictures cannot be written to {folder}: {error}") from error
     return paths

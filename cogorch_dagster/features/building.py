@@ -48,6 +48,11 @@ def build(
     windows = _checked(windows_s)
     rows = read_rows(settings, policy_id, since, until, seed=seed, feedback_delay=feedback_delay)
     history = read_history(settings, policy_id, since, until, lookback=timedelta(seconds=max(windows)))
+    if history.decisions.empty:
+        raise InvalidInput(
+            f"{policy_id} made no decisions from {since.isoformat()} to {until.isoformat()}; "
+            "import or send observations first, or begin earlier"
+        )
     features = synthesis.synthesise(history)
     definitions = synthesis.every(features, windows)
     if found := leaks(history, lambda past: calculate(past, definitions), seed=seed):

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from cogorch_dagster.errors import Refused
+from cogorch_dagster.evaluation.decision_rows import read_rows
 from cogorch_dagster.evaluation.estimators import Estimate, doubly_robust, estimates
 from cogorch_dagster.evaluation.forward import forward_fitted
 from cogorch_dagster.evaluation.importance import Importance, importance
 from cogorch_dagster.evaluation.outcome_model import OutcomeModel, fitted, predictions
 from cogorch_dagster.evaluation.patterns import Floats, Patterns
 from cogorch_dagster.evaluation.router import table, tenant_weights_of, weights_of
-from cogorch_dagster.evaluation.support import refusal, support
-from cogorch_dagster.features.building import with_features
+from cogorch_dagster.evaluation.support import RefusalReason, refusal, support
+from cogorch_dagster.features.building import compute
 from cogorch_dagster.features.feature_set import FeatureSet
 from cogorch_dagster.settings import Settings
 
@@ -57,9 +58,12 @@ def measure_gain(
 
     Raises:
         InvalidInput: an empty period.
-        Refused: with the reason of `evaluation.support`, the decisions do not answer.
+        Refused: with the reason of `evaluation.support`, the decisions do not answer, or there are none.
     """
-    rows, values = with_features(settings, features, since, until, seed=seed, feedback_delay=feedback_delay)
+    rows = read_rows(settings, features.scope, since, until, seed=seed, feedback_delay=feedback_delay)
+    if not len(rows):
+        raise Refused(RefusalReason.TOO_FEW_DECISIONS, _none(features, since, until))
+    values = compute(settings, features, since, until).of(rows.decision_id)
     arms = [*weights_of(params), *(arm for each in tenant_weights_of(params).values() for arm in each)]
     patterns = rows.patterns(arms)
     ratios = importance(patterns, table(patterns, params)[None])
@@ -67,6 +71,18 @@ def measure_gain(
     if refused is not None:
         raise Refused(refused.reason, refused.message)
     return gain(patterns, ratios, values, rows.started_us, seed=seed)
+
+
+def _none(features: FeatureSet, since: datetime, until: datetime) -> str:
+    if since >= features.until:
+        return (
+            f"no scored decisions of {features.scope} after the set's period (until {features.until.isoformat()}) yet; "
+            "wait for traffic, or begin earlier with --since"
+        )
+    return (
+        f"no scored decisions of {features.scope} from {since.isoformat()} to {until.isoformat()}; "
+        "send traffic, or begin earlier with --since"
+    )
 
 
 def gain(patterns: Patterns, ratios: Importance, features: Floats, order: Any, *, seed: int = 0) -> Gain:

@@ -46,6 +46,12 @@ def latest(connection: sa.Connection, scope: str) -> FeatureSet | None:
     return None if row is None else FeatureSet.of(row.document)
 
 
+def is_digest(given: str) -> bool:
+    """Whether a text has the form of a digest or of its beginning, with or without `sha256:`."""
+    wanted = given.removeprefix("sha256:").lower()
+    return wanted != "" and all(each in "0123456789abcdef" for each in wanted)
+
+
 def get(connection: sa.Connection, digest: str) -> FeatureSet:
     """The set of a digest, or of its beginning where that is unique: 8 hexadecimal digits or more.
 
@@ -53,8 +59,10 @@ def get(connection: sa.Connection, digest: str) -> FeatureSet:
         InvalidInput: none has it, or several have.
     """
     wanted = digest.removeprefix("sha256:").lower()
-    if len(wanted) < _SHORTEST or not all(each in "0123456789abcdef" for each in wanted):
-        raise InvalidInput(f"{digest!r} is no digest; give `sha256:` and at least {_SHORTEST} hexadecimal digits")
+    if len(wanted) < _SHORTEST or not is_digest(digest):
+        raise InvalidInput(
+            f"{digest!r} is no digest; give {_SHORTEST} hexadecimal digits or more, as `cogorch features list` does"
+        )
     query = sa.select(table.c.document).where(table.c.digest.like(f"sha256:{wanted}%")).limit(2)
     rows = connection.execute(query).all()
     if len(rows) != 1:

@@ -36,8 +36,12 @@ LAYER_STEP: dict[Level, int] = {"strict": 1, "standard": 2, "wide": 3}
 UNITS_STEP: dict[Level, float] = {"strict": 2, "standard": 4, "wide": 16}
 
 
-def out_of_bounds(candidate: Mapping[str, Any], level: Level) -> list[str]:
-    """What of a valid architecture a level does not allow, each with value, bound, level and remedy."""
+def out_of_bounds(candidate: Mapping[str, Any], level: Level, current: Mapping[str, Any] | None = None) -> list[str]:
+    """What of a valid architecture a level does not allow, each with value, bound, level and remedy.
+
+    Args:
+        current: the valid one in force, if any; see `Parameter.out_of_bounds`.
+    """
     hidden: Sequence[int] = candidate["hidden"]
     (fewest, most), (least, largest) = LAYERS[check_level(level)], WIDTHS[level]
     found = []
@@ -46,7 +50,8 @@ def out_of_bounds(candidate: Mapping[str, Any], level: Level) -> list[str]:
     if wrong := [width for width in hidden if not least <= width <= largest]:
         shown = ", ".join(map(str, wrong))
         found.append(f"hidden has widths {shown}; level {level} allows {least} to {largest}{widen(level)}")
-    dropout = DROPOUT.out_of_bounds(candidate["dropout"], level)
+    before = None if current is None else current["dropout"]
+    dropout = DROPOUT.out_of_bounds(candidate["dropout"], level, before)
     return [*found, *([dropout] if dropout else [])]
 
 

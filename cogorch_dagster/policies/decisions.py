@@ -184,6 +184,12 @@ def decisions_of(connection: sa.Connection, policy_id: str, version: str | None 
     return _decisions(connection, condition if version is None else sa.and_(condition, decisions.c.version == version))
 
 
+def expired_by(connection: sa.Connection, made: Decision) -> list[str]:
+    """The approved versions that a decision, made in this transaction, has let expire, as `router-core@1.0.2`."""
+    found = audit.records(connection, subject=made.policy_id, event="version.expired", limit=10)
+    return [each.subject for each in found if str(each.payload.get("why", "")).startswith(_name(made.decision_id))]
+
+
 def decision(connection: sa.Connection, decision_id: uuid.UUID) -> Decision:
     """Raises Refused(`unknown_decision`) when there is none of that id."""
     found = _decisions(connection, decisions.c.decision_id == decision_id)
@@ -221,7 +227,7 @@ def require_digest(target: PolicyVersion, named: str | None) -> None:
 def _decide(connection: sa.Connection, target: PolicyVersion, action: Action, actor: str, reason: str) -> Decision:
     actor, reason = check_text("actor", actor), check_text("reason", reason)
     decision_id = uuid.uuid4()
-    _supersede(connection, target, action, actor, f"decision {decision_id} to {action} {target.ref}")
+    _supersede(connection, target, action, actor, f"{_name(decision_id)}to {action} {target.ref}")
     connection.execute(
         sa.insert(decisions).values(
             decision_id=decision_id,
@@ -245,6 +251,11 @@ def _decide(connection: sa.Connection, target: PolicyVersion, action: Action, ac
     payload = {"decision_id": str(decision_id), "digest": target.digest, "reason": reason}
     audit.append(connection, actor, event, target.ref, payload)
     return decision(connection, decision_id)
+
+
+def _name(decision_id: uuid.UUID) -> str:
+    """How the audit log's reasons begin where a decision is the reason."""
+    return f"decision {decision_id} "
 
 
 def _supersede(connection: sa.Connection, target: PolicyVersion, action: Action, actor: str, why: str) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "PARAMETERS",
     "Level",
     "Parameter",
+    "allowed",
     "out_of_bounds",
     "policy_of",
     "too_large_steps",
@@ -243,7 +244,7 @@ def violations(kind: str, current: Mapping[str, Any] | None, candidate: Mapping[
     """
     if problems := invalid(kind, candidate):
         return problems
-    return [*out_of_bounds(kind, candidate, level), *too_large_steps(kind, current, candidate, level)]
+    return [*out_of_bounds(kind, candidate, level, current), *too_large_steps(kind, current, candidate, level)]
 
 
 def invalid(kind: str, candidate: Mapping[str, Any]) -> list[str]:
@@ -256,10 +257,33 @@ def invalid(kind: str, candidate: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def out_of_bounds(kind: str, candidate: Mapping[str, Any], level: Level) -> list[str]:
-    """Which values of a valid document a level does not allow."""
-    found = [each.out_of_bounds(candidate[each.name], level) for each in _parameters(kind)]
-    return [*filter(None, found), *architecture.out_of_bounds(candidate, level)]
+def allowed(kind: str, current: Mapping[str, Any] | None, level: Level) -> dict[str, tuple[float, float]]:
+    """The least and the largest value of each numeric parameter that the next version may have.
+
+    Args:
+        current: params of the version in force, as for `violations`.
+        level: of strictness.
+
+    Raises:
+        InvalidInput: an unknown kind or level.
+    """
+    before = _measurable(kind, current)
+    return {
+        each.name: each.bounds(level) if before is None else each.reach(before[each.name], level)
+        for each in (*_parameters(kind), architecture.DROPOUT)
+    }
+
+
+def out_of_bounds(
+    kind: str, candidate: Mapping[str, Any], level: Level, current: Mapping[str, Any] | None = None
+) -> list[str]:
+    """Which values of a valid document a level does not allow, each with the range that one step reaches now."""
+    before = _measurable(kind, current)
+    found = [
+        each.out_of_bounds(candidate[each.name], level, None if before is None else before[each.name])
+        for each in _parameters(kind)
+    ]
+    return [*filter(None, found), *architecture.out_of_bounds(candidate, level, before)]
 
 
 def too_large_steps(
@@ -269,11 +293,17 @@ def too_large_steps(
 
     A version in force that the schema no longer accepts gives no step to measure.
     """
-    parameters = _parameters(kind)
-    if current is None or invalid(kind, current):
+    before = _measurable(kind, current)
+    if before is None:
         return []
-    found = [each.too_large_step(current[each.name], candidate[each.name], level) for each in parameters]
-    return [*filter(None, found), *architecture.too_large_steps(current, candidate, level)]
+    found = [each.too_large_step(before[each.name], candidate[each.name], level) for each in _parameters(kind)]
+    return [*filter(None, found), *architecture.too_large_steps(before, candidate, level)]
+
+
+def _measurable(kind: str, current: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The version in force, if steps can be measured from it."""
+    _parameters(kind)
+    return None if current is None or invalid(kind, current) else current
 
 
 def _parameters(kind: str) -> tuple[Parameter, ...]:

@@ -51,11 +51,13 @@ def require_within(moment: Moment, candidate: Versioned, current: InForce | None
     if candidate.kind not in hyperparameters.PARAMETERS:
         return
     what = _what(moment, candidate)
-    if outside := hyperparameters.out_of_bounds(candidate.kind, candidate.params, level):
+    sound = current is None or digest(current.params) == current.digest
+    before = current.params if current is not None and sound else None
+    if outside := hyperparameters.out_of_bounds(candidate.kind, candidate.params, level, before):
         raise Refused("out_of_bounds", f"{what}: {'; '.join(outside)}")
     if current is None:
         return
-    if digest(current.params) != current.digest:
+    if not sound:
         raise Refused(
             "digest_mismatch",
             f"{what}: a step cannot be measured from {current.policy_id}@{current.version}, whose row was edited. "

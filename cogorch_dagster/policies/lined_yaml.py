@@ -1,5 +1,6 @@
 """A small YAML or JSON file as a document, with the line of every place in it, so that an error can say where."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,17 @@ from cogorch_dagster.errors import InvalidInput
 MAX_BYTES = 1_000_000
 
 Place = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads floats as YAML 1.2 and JSON do: PyYAML's YAML 1.1 takes `1e-3` and `1e-06` for texts."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
 
 
 def load(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
@@ -23,9 +35,9 @@ def load(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
             raise InvalidInput(f"{path} is larger than {MAX_BYTES} bytes; give a small document")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} cannot be read: {error}") from error
+        raise InvalidInput(f"{path} cannot be read: {_why(error)}") from error
     # JSON is YAML but for tabs between tokens, and inside JSON's strings a tab has to be written \t anyway.
-    loader = yaml.SafeLoader(text.replace("\t", " ") if path.suffix.lower() == ".json" else text)
+    loader = _Loader(text.replace("\t", " ") if path.suffix.lower() == ".json" else text)
     lines: dict[Place, int] = {}
     try:
         node = loader.get_single_node()
@@ -44,6 +56,17 @@ def load(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
     if not isinstance(document, dict):
         raise InvalidInput(f"{path}:1: it must be a mapping of names to values, not a {type(document).__name__}")
     return document, lines
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    match error:
+        case FileNotFoundError():
+            return "there is no such file"
+        case IsADirectoryError():
+            return "it is a folder; name a file"
+        case OSError():
+            return (error.strerror or str(error)).lower()
+    return "it is not text in UTF-8"
 
 
 def _check(path: Path, node: yaml.Node, place: Place, lines: dict[Place, int], seen: set[int]) -> None:

@@ -83,15 +83,23 @@ class Parameter:
             ends = float(math.ceil(ends[0] - _ROUNDING)), float(math.floor(ends[1] + _ROUNDING))
         return max(low, ends[0]), min(high, ends[1])
 
-    def out_of_bounds(self, value: float, level: Level) -> str | None:
-        """What is wrong with a value at a level: the value, the bound, the level and the remedy; None: nothing."""
+    def out_of_bounds(self, value: float, level: Level, current: float | None = None) -> str | None:
+        """What is wrong with a value at a level: the value, the bound, the level and the remedy; None: nothing.
+
+        Args:
+            current: in force; the remedy is then a value that one step from there reaches, not any within the bounds.
+        """
         low, high = self.bounds(level)
         if low <= value <= high:
             return None
         end, bound = ("below the least", low) if value < low else ("above the largest", high)
+        since = ""
+        if current is not None:
+            low, high = self.reach(current, level)
+            since = f", one step from the {current:.9g} in force"
         return (
             f"{self.name} {value:.9g} is {end} at level {level}, {bound:.9g}: "
-            f"choose {low:.9g} to {high:.9g}{widen(level)}"
+            f"choose {low:.9g} to {high:.9g}{since}{widen(level)}"
         )
 
     def too_large_step(self, current: float, value: float, level: Level) -> str | None:

@@ -32,14 +32,26 @@ def promote(settings: Settings, name: str, version: int | str) -> Registered:
             return replace(chosen, aliases=named_by(aliases_of(mlflow, name), chosen.version))
 
 
+def remove_alias(settings: Settings, name: str, alias: str) -> None:
+    """Let an alias name nothing; nothing happens if it does not.
+
+    Raises:
+        InvalidInput: no such alias.
+    """
+    _require_alias(alias)
+    mlflow = client(settings)
+    with locked(settings, name), translated(settings):
+        if alias in aliases_of(mlflow, name):
+            mlflow.delete_registered_model_alias(name, alias)
+
+
 def set_alias(settings: Settings, name: str, alias: str, version: int | str) -> Registered:
     """Let an alias name a version, whatever it named before; for `champion` the same as `promote`.
 
     Raises:
         InvalidInput: no such alias. Refused: `unknown_version`.
     """
-    if alias not in ALIASES:
-        raise InvalidInput(f"there is no alias {alias!r:.120}; there are {', '.join(ALIASES)}")
+    _require_alias(alias)
     if alias == "champion":
         return promote(settings, name, version)
     mlflow = client(settings)
@@ -48,3 +60,8 @@ def set_alias(settings: Settings, name: str, alias: str, version: int | str) -> 
         with translated(settings):
             mlflow.set_registered_model_alias(name, alias, str(chosen.version))
             return replace(chosen, aliases=named_by(aliases_of(mlflow, name), chosen.version))
+
+
+def _require_alias(alias: str) -> None:
+    if alias not in ALIASES:
+        raise InvalidInput(f"there is no alias {alias!r:.120}; there are {', '.join(ALIASES)}")

@@ -33,6 +33,10 @@ def client(settings: Settings) -> "MlflowClient":
         Unavailable: PostgreSQL cannot be reached, has no such database, or one of a newer MLflow.
     """
     url = database_url(settings)
+    if url not in _ready:
+        # Where it cannot be reached, that is told before MLflow is imported, which takes seconds.
+        with locked(settings, "schema"):
+            pass
     mlflow_client = _imported()
     with _ready_lock:
         if url not in _ready:

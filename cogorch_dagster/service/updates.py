@@ -57,7 +57,9 @@ class Update(_Answer):
     decided_at: datetime | None
     reason: str | None
     activated_at: datetime
-    acknowledgements: list[Acknowledgement]
+    acknowledgements: list[Acknowledgement] = Field(description="Every answer, those after a restart included.")
+    taken_over: int = Field(description="Processes, by their last answer.")
+    refused: int = Field(description="Processes, by their last answer.")
     mostly_refused: bool
     before: Earnings
     after: Earnings
@@ -76,7 +78,7 @@ class PendingUpdate(_Answer):
 
 
 class UpdateStatistics(_Answer):
-    """Counts and latencies over all updates."""
+    """Counts and latencies over all updates, of the processes that ran when a version came into force."""
 
     versions: dict[str, int]
     accepted: int

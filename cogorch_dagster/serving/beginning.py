@@ -39,12 +39,15 @@ class Beginning:
         versions: by policy id, those whose hyperparameters the agents have as far as is known.
         origins: by agent, the digest of the stored checkpoint behind it; an agent that began anew has none.
         sources: by agent, where it comes from, in a word: kept, stored or new.
+        settled_from: the step of all fleets from which returns say something about versions: new agents have tried what
+            they can do, every memory has filled up once, and every fleet has passed an episode.
     """
 
     training: "JointTraining"
     versions: dict[str, str]
     origins: dict[AgentName, str]
     sources: dict[AgentName, str]
+    settled_from: int
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,13 @@ def begin(
     for agent, source in sources.items():
         if source.parts is not None:
             _restore(training, agent, source)
-    _go_on(training, left, sources)
+    fleets_go_on = _go_on(training, left, sources)
+    whole = fleets_go_on and {each.word for each in sources.values()} == {"kept"}
+    settled_from = left.settled_from if whole and left is not None else training.steps + _settling(training, sources)
     there = left.versions if left is not None else {}
     going_on = [policy_of(agent) for agent in agents if sources[agent].word == "kept"]
     versions = {policy_id: there[policy_id] for policy_id in going_on if policy_id in there}
-    return Beginning(training, versions, origins, {agent: each.word for agent, each in sources.items()})
+    return Beginning(training, versions, origins, {agent: each.word for agent, each in sources.items()}, settled_from)
 
 
 def calibrated(settings: Settings) -> FleetParameters:
@@ -162,11 +167,22 @@ def _restore(training: "JointTraining", agent: AgentName, source: _Source) -> No
     learner.restore(parts)
 
 
-def _go_on(training: "JointTraining", left: Kept | None, sources: Mapping[AgentName, _Source]) -> None:
-    """Let the fleets, too, stand where the last process left them, where they are the same fleets."""
+def _go_on(training: "JointTraining", left: Kept | None, sources: Mapping[AgentName, _Source]) -> bool:
+    """Let the fleets, too, stand where the last process left them, where they are the same fleets; whether they do."""
     if left is None or all(each.word != "kept" for each in sources.values()):
-        return
+        return False
     training.steps = left.checkpoint.parts["steps"]
     same = left.checkpoint.calibration == training.parameters.digest
-    if same and left.configuration.fleets == training.configuration.fleets:
-        training.environment.restore(left.checkpoint.parts["environment"])
+    if not same or left.configuration.fleets != training.configuration.fleets:
+        return False
+    training.environment.restore(left.checkpoint.parts["environment"])
+    return True
+
+
+def _settling(training: "JointTraining", sources: Mapping[AgentName, _Source]) -> int:
+    """Steps until returns count, of agents of which any began anew or in other fleets."""
+    fleets = training.configuration.fleets
+    own = [training.configuration.settings_of(agent) for agent in sources]
+    memories: list[int] = [each.get("max_age") or each["capacity"] // fleets for each in own if "capacity" in each]
+    tried = endless.WARM_UP if any(each.word == "new" for each in sources.values()) else 0
+    return tried + max([*memories, training.parameters.horizon])

@@ -33,12 +33,14 @@ class Kept:
     Attributes:
         versions: by policy id, those that the agents had taken over.
         origins: by agent, the digest of the stored checkpoint that it began with.
+        settled_from: the step from which returns count.
     """
 
     checkpoint: Checkpoint
     configuration: "JointConfiguration"
     versions: Mapping[str, str]
     origins: Mapping[AgentName, str]
+    settled_from: int
 
 
 def path_of(settings: Settings, name: str) -> str:
@@ -57,7 +59,7 @@ def read(path: str) -> Kept | None:
         if checkpoint.agent != joint_checkpoints.JOINT or not isinstance(about, dict):
             raise InvalidInput(f"{path} is not of agents that ran")
         configuration = JointConfiguration.from_document(checkpoint.configuration)
-        return Kept(checkpoint, configuration, about["versions"], about["origins"])
+        return Kept(checkpoint, configuration, about["versions"], about["origins"], about.get("settled_from", 0))
     except (InvalidInput, KeyError) as error:
         log.info("no earlier state to go on from: %s", error)
         return None
@@ -68,10 +70,12 @@ class Keeper:
 
     Args:
         every_s: seconds from one checkpoint to the next, above 0.
+        settled_from: the step from which returns count, kept for the next process.
     """
 
-    def __init__(self, path: str, every_s: float, origins: Mapping[AgentName, str]) -> None:
+    def __init__(self, path: str, every_s: float, origins: Mapping[AgentName, str], settled_from: int) -> None:
         self._path, self._every_s, self._origins = path, every_s, dict(origins)
+        self._settled_from = settled_from
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="cogorch-keeper")
         self._writing: Future[str] | None = None
         self._next = time.monotonic() + every_s
@@ -113,7 +117,11 @@ class Keeper:
         from cogorch_dagster.agents.training import joint_checkpoints
 
         found = joint_checkpoints.of_training(training)
-        about: dict[str, Any] = {"versions": dict(versions), "origins": self._origins}
+        about: dict[str, Any] = {
+            "versions": dict(versions),
+            "origins": self._origins,
+            "settled_from": self._settled_from,
+        }
         found.parts["serving"] = about
         self._last = found
         return found

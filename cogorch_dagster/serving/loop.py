@@ -6,6 +6,7 @@ Nothing here waits for the service, PostgreSQL or the lake; what may have to is 
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cogorch_dagster.client import PolicyDocument
@@ -14,20 +15,25 @@ from cogorch_dagster.fleet.signals import AgentName
 from cogorch_dagster.serving.beginning import Beginning
 from cogorch_dagster.serving.following import Following
 from cogorch_dagster.serving.kept import Keeper
-from cogorch_dagster.serving.reload import Reload, reload
+from cogorch_dagster.serving.reload import LONGEST_REASON, Reload, reload
 from cogorch_dagster.serving.reports import Reports
 from cogorch_dagster.serving.returns import Window
+from cogorch_dagster.serving.update import STARTED
 
 if TYPE_CHECKING:
     from cogorch_dagster.agents.training.joint import JointTraining
-
-STARTED = "it was in force when the process started"
 
 Around = Callable[["JointTraining", AgentName, PolicyDocument], AbstractContextManager[None]]
 
 
 class Loop:
-    """The agents, and what is known of their versions between two steps; `sound` is False while a state is broken."""
+    """The agents, and what is known of their versions between two steps.
+
+    Attributes:
+        sound: False while a state is broken.
+        reward: mean shared reward per step of the last window; None before the first.
+        settled_from: windows that begin before this step are not reported.
+    """
 
     def __init__(
         self,
@@ -47,6 +53,8 @@ class Loop:
         self._complete: list[AgentName] = []
         self._changed = False
         self.steps = self.accepted = self.refused = 0
+        self.reward: float | None = None
+        self.settled_from = beginning.settled_from
         self.sound = True
         keeper.remember(self.training, self.versions)
 
@@ -71,7 +79,10 @@ class Loop:
             self._window.restart()
             self._changed = False
         elif earned is not None:
-            self._reports.earned(earned)
+            self.reward = earned.value
+            # A window of memories that are still filling up says nothing about a version.
+            if earned.steps - self._window.length >= self.settled_from:
+                self._reports.earned(earned)
         self._keeper.keep_when_due(self.training, self.versions)
 
     def _completed(self, agent: AgentName) -> None:
@@ -93,8 +104,9 @@ class Loop:
                 self._keeper.remember(self.training, self.versions)
 
     def _take(self, agent: AgentName, found: Reload) -> None:
-        if found.accepted and agent not in self._heard:
-            found = Reload(found.policy_id, found.version, True, STARTED, found.steps)
+        if agent not in self._heard:
+            reason = STARTED if found.accepted else f"{STARTED}: {found.reason}"[:LONGEST_REASON]
+            found = replace(found, reason=reason)
         self._heard.add(agent)
         self._report(found)
         if found.accepted:

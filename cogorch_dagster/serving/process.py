@@ -10,6 +10,7 @@ import re
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 # A thread that has read a version waits this long for the interpreter while a step computes, seconds.
 SWITCH_S = 0.0005
 FIRST_VERSIONS_S = 5.0
+PROGRESS_EVERY_S = 30.0
 # In the folder of a name, with the pid of the process that holds it.
 LOCK = "lock"
 
@@ -66,6 +68,23 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """Where a process is.
+
+    Attributes:
+        steps: of all fleets at once, those of earlier processes of the name included.
+        reward: mean shared reward per step of the last window; None before the first.
+        settled_from: the step from which returns are recorded.
+        versions: by policy id, in force in this process.
+    """
+
+    steps: int
+    reward: float | None
+    settled_from: int
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Served:
     """What a process did.
 
@@ -91,6 +110,8 @@ def serve(
     stop: Callable[[], bool],
     began: Callable[[Beginning, str], None] = lambda _beginning, _process: None,
     told: Callable[[Reload], None] = lambda _: None,
+    progress: Callable[[Progress], None] = lambda _: None,
+    progress_every_s: float = PROGRESS_EVERY_S,
     parameters: FleetParameters | None = None,
     around: Around = lambda _training, _agent, _document: nullcontext(),
 ) -> Served:
@@ -101,6 +122,7 @@ def serve(
         stop: asked after every step.
         began: told once, before the first step.
         told: told what became of each version that arrived.
+        progress: told where the process is, every `progress_every_s` seconds.
         parameters: of the fleets; None: of the latest calibration.
         around: entered for each version before it is taken over and left after it.
 
@@ -129,7 +151,7 @@ def serve(
         )
         began(beginning, process)
         with (
-            Keeper(path, options.checkpoint_every_s, beginning.origins) as keeper,
+            Keeper(path, options.checkpoint_every_s, beginning.origins, beginning.settled_from) as keeper,
             Reports(settings, process) as reports,
             _watched(settings),
             _short_switches(),
@@ -137,13 +159,21 @@ def serve(
             one_thread(),
         ):
             running = Loop(beginning, following, reports, keeper, told, around)
+            due = time.monotonic() + progress_every_s
             try:
                 while not stop() and (options.steps is None or running.steps < options.steps):
                     running.step()
+                    if time.monotonic() >= due:
+                        due = time.monotonic() + progress_every_s
+                        progress(_progress(running))
             finally:
                 if running.sound:
                     keeper.keep(running.training, running.versions)
     return Served(process, running.steps, running.accepted, running.refused, running.versions, path)
+
+
+def _progress(running: Loop) -> Progress:
+    return Progress(running.training.steps, running.reward, running.settled_from, dict(running.versions))
 
 
 @contextmanager

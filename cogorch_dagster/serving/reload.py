@@ -6,7 +6,7 @@ How an algorithm does that is its `adopt`. Here: whether the document may be bel
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cogorch_dagster.agents.hyperparameters import settings_of
+from cogorch_dagster.agents.hyperparameters import other_architecture, settings_of
 from cogorch_dagster.client import PolicyDocument
 from cogorch_dagster.client.document import params_digest
 from cogorch_dagster.errors import CogorchError, InvalidInput
@@ -46,6 +46,7 @@ def reload(training: "JointTraining", agent: AgentName, document: PolicyDocument
     steps = training.steps
     try:
         settings = endless.with_settings(training.configuration, {agent: settings_in(agent, document)})
+        _require_same_architecture(training, agent, document)
         training.learners[agent].adopt(settings.settings[agent])
     except CogorchError as error:
         return Reload(document.policy_id, document.version, False, str(error)[:LONGEST_REASON], steps)
@@ -69,3 +70,15 @@ def settings_in(agent: AgentName, document: PolicyDocument) -> dict[str, Any]:
             f"its parameters have digest {found}, not {document.digest} as approved; propose them as a new version"
         )
     return settings_of(kind, params)
+
+
+def _require_same_architecture(training: "JointTraining", agent: AgentName, document: PolicyDocument) -> None:
+    try:
+        wrong = other_architecture(AGENT_KINDS[agent], training.configuration.settings_of(agent), document.params)
+    except InvalidInput:
+        return  # Networks that no document can name: `adopt` says what does not fit.
+    if wrong:
+        raise InvalidInput(
+            f"{'; '.join(wrong)} in a running agent: it takes effect with the next training; "
+            "nothing else of this version is taken over either"
+        )

@@ -2,7 +2,8 @@
 
 A window is as many steps as an episode has. The episodes of the fleets are staggered, so in any such window every fleet
 passes every hour of its traffic once: windows differ by chance, and by what the agents do. A window in which a version
-changed belongs to neither and is thrown away. Exploration is part of what is earned.
+changed belongs to neither and is thrown away; so is one in which the agents had only begun: what they earn then rises
+by itself, whatever version is in force (`beginning.Beginning.settled_from`). Exploration is part of what is earned.
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ class Window:
     """Sums rewards of consecutive steps; `length` in steps, at least 1."""
 
     def __init__(self, length: int) -> None:
-        self._length = length
+        self.length = length
         self.restart()
 
     def restart(self) -> None:
@@ -41,7 +42,7 @@ class Window:
         """Take a step's reward in; the window that is complete with it."""
         self._sum += reward
         self._steps += 1
-        if self._steps < self._length:
+        if self._steps < self.length:
             return None
         earned = Earned(self._sum / self._steps, dict(versions), steps, datetime.now(UTC))
         self.restart()

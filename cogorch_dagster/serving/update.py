@@ -1,7 +1,12 @@
 """What is told of updates of the agents' hyperparameters; `updates` reads it."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+
+STARTED = "it was in force when the process started"
+"""How the reason of an answer begins that was given at a start: nothing was reloaded."""
 
 
 @dataclass(frozen=True)
@@ -10,7 +15,7 @@ class Acknowledgement:
 
     Attributes:
         latency_ms: from the activation until it was written; None of a process that started later, or refused a
-            version before it was active.
+            version before it was active, or answers again.
     """
 
     process: str
@@ -19,6 +24,21 @@ class Acknowledgement:
     steps: int
     acknowledged_at: datetime
     latency_ms: float | None
+
+    @property
+    def why(self) -> str:
+        """The reason, the same whether it was given at a start or later."""
+        return (self.reason or "").removeprefix(f"{STARTED}: ")
+
+
+def latest(answers: Iterable[Acknowledgement]) -> list[Acknowledgement]:
+    """The last answer of each process, so that one that was started again counts once."""
+    return list({each.process: each for each in answers}.values())
+
+
+def refusals(answers: Iterable[Acknowledgement]) -> dict[str, int]:
+    """For how many processes each reason stands, by their last answers."""
+    return dict(Counter(each.why for each in latest(answers) if not each.accepted))
 
 
 @dataclass(frozen=True)
@@ -36,6 +56,8 @@ class Update:
     Attributes:
         previous: the version that it replaced.
         action: approve or rollback; `decided_by` and `reason` are of that decision.
+        acknowledgements: every answer in order, those of processes that were started again included.
+        taken_over, refused: processes, by their last answer.
         mostly_refused: whether more processes refuse it than took it over.
         before, after: what the agents earned, as far as the two can be compared.
     """
@@ -50,6 +72,8 @@ class Update:
     reason: str | None
     activated_at: datetime
     acknowledgements: tuple[Acknowledgement, ...]
+    taken_over: int
+    refused: int
     mostly_refused: bool
     before: Earnings
     after: Earnings
@@ -79,8 +103,9 @@ class Statistics:
 
     Attributes:
         versions: how many there are of each status.
-        accepted, refused: acknowledgements, those of processes that started later included.
-        acceptance: share of the acknowledgements that accept; None without any.
+        accepted, refused: processes that ran when a version came into force, by their last answer to it, over all
+            activations; who finds a version at a start decides nothing.
+        acceptance: share of these that accept; None without any.
         median_ms, p99_ms: from activation to acknowledgement, of versions taken over; None without any.
         rollbacks: activations by a rollback; `automatic` are those after a drop.
     """

@@ -16,7 +16,15 @@ from cogorch_dagster.policies.hyperparameters import AGENT_KINDS, policy_of
 from cogorch_dagster.policies.store import PolicyVersion
 from cogorch_dagster.serving import watching
 from cogorch_dagster.serving.judging import around
-from cogorch_dagster.serving.update import Acknowledgement, Earnings, Pending, Statistics, Update
+from cogorch_dagster.serving.update import (
+    STARTED,
+    Acknowledgement,
+    Earnings,
+    Pending,
+    Statistics,
+    Update,
+    latest,
+)
 
 _ACTIVATED = "version.activated"
 
@@ -45,40 +53,33 @@ def pending(connection: sa.Connection, agent: str | None = None) -> list[Pending
 
 
 def statistics(connection: sa.Connection, agent: str | None = None) -> Statistics:
-    """Counts and latencies over everything that was ever acknowledged."""
+    """Counts and latencies over all activations, of the processes that ran then."""
     policies = [policy_of(each) for each in _agents(agent)]
     table = policy_versions
     by_status = connection.execute(
         sa.select(table.c.status, sa.func.count()).where(table.c.policy_id.in_(policies)).group_by(table.c.status)
     )
-    table = acknowledgements
-    answers = dict(
-        connection.execute(
-            sa.select(table.c.accepted, sa.func.count()).where(table.c.policy_id.in_(policies)).group_by("accepted")
-        )
-        .tuples()
-        .all()
-    )
-    accepted, refused = answers.get(True, 0), answers.get(False, 0)
-    activations = [row for policy_id in policies for row in _activations(connection, policy_id)]
-    rolled_back = [row for row in activations if row["action"] == "rollback"]
-    waits = [
-        each.latency_ms
-        for policy_id in policies
-        for acknowledged in _acknowledged(connection, policy_id, _activations(connection, policy_id))
-        for each in acknowledged
-        if each.accepted and each.latency_ms is not None
-    ]
+    activations = {policy_id: _activations(connection, policy_id) for policy_id in policies}
+    rolled_back = [row for rows in activations.values() for row in rows if row["action"] == "rollback"]
+    answers = [each for policy_id in policies for each in _acknowledged(connection, policy_id, activations[policy_id])]
+    waits = [a.latency_ms for each in answers for a in each if a.accepted and a.latency_ms is not None]
+    counted = [answer.accepted for each in answers for answer in latest(each) if answer.process in _reached(each)]
+    accepted, refused = sum(counted), len(counted) - sum(counted)
     return Statistics(
         versions=dict(by_status.tuples().all()),
         accepted=accepted,
         refused=refused,
-        acceptance=accepted / (accepted + refused) if answers else None,
+        acceptance=accepted / len(counted) if counted else None,
         median_ms=float(np.median(waits)) if waits else None,
         p99_ms=float(np.percentile(waits, 99)) if waits else None,
         rollbacks=len(rolled_back),
         automatic=sum(row["actor"] == watching.RULE for row in rolled_back),
     )
+
+
+def _reached(answers: Sequence[Acknowledgement]) -> set[str]:
+    """The processes that ran when the version came into force."""
+    return {each.process for each in answers if each.latency_ms is not None}
 
 
 def document(connection: sa.Connection, agent: str | None = None, *, limit: int = 100) -> dict[str, Any]:
@@ -119,8 +120,8 @@ def _of_agent(connection: sa.Connection, agent: str, limit: int) -> list[Update]
 
 def _update(connection: sa.Connection, agent: str, row: dict[str, Any], answers: tuple[Acknowledgement, ...]) -> Update:
     policy_id, version, previous = policy_of(agent), row["version"], row["previous"]
-    refusing = {each.process for each in answers if not each.accepted}
-    accepting = {each.process for each in answers if each.accepted}
+    last = [each.accepted for each in latest(answers)]
+    taken_over, refused = sum(last), len(last) - sum(last)
     before, after = _earnings(connection, policy_id, version, previous, row["at"])
     return Update(
         agent=agent,
@@ -133,7 +134,9 @@ def _update(connection: sa.Connection, agent: str, row: dict[str, Any], answers:
         reason=row["reason"],
         activated_at=row["at"],
         acknowledgements=answers,
-        mostly_refused=len(refusing - accepting) > len(accepting),
+        taken_over=taken_over,
+        refused=refused,
+        mostly_refused=refused > taken_over,
         before=before,
         after=after,
     )
@@ -193,7 +196,7 @@ def _acknowledgement(
     row: sa.Row[Any], at: datetime, activated_at: datetime, earlier: Sequence[Acknowledgement]
 ) -> Acknowledgement:
     # A process that starts, or starts again, finds the version in force: nothing was reloaded.
-    reloaded = row.reason is None or not row.accepted
+    reloaded = not (row.reason or "").startswith(STARTED)
     first = all(each.process != row.process for each in earlier)
     latency = (at - activated_at).total_seconds() * 1000 if reloaded and first else None
     return Acknowledgement(row.process, row.accepted, row.reason, row.steps, at, latency)

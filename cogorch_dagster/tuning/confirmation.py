@@ -106,10 +106,11 @@ def confirm(
     seeds: int = SEEDS,
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
-) -> Confirmation:
+) -> Confirmation | None:
     """Train the winner and the version in force on fresh seeds, and store the difference as the study's result.
 
-    Seeds count once: what was stored of the same winner on as many seeds is not trained again.
+    Seeds count once: what was stored of the same winner on as many seeds is not trained again. Where the winner is what
+    is in force there is nothing to confirm: None, without a training and without a result.
 
     Args:
         seeds: 3 to 1000.
@@ -123,6 +124,8 @@ def confirm(
         objective.Interrupted: `stop` said so; nothing is stored.
     """
     winner = winner_of(settings, study)
+    if is_in_force(study.plan, winner.params):
+        return None
     found = confirmed(settings, study, winner.number, winner.params, seeds=seeds, progress=progress, stop=stop)
     with transaction(settings) as connection:
         hyperparameters.end(connection, study.name, found.document())
@@ -156,6 +159,11 @@ def confirmed(
             return before
     found = compared(plan, params, plan.current, seeds=seeds, progress=progress, stop=stop)
     return Confirmation(study.name, trial, dict(params), plan.version, fresh, found)
+
+
+def is_in_force(plan: Planned, params: Mapping[str, Any]) -> bool:
+    """Whether these are the very hyperparameters that the search was to surpass, as those of trial 0 are."""
+    return dict(params) == plan.current
 
 
 def winner_of(settings: Settings, study: Study[Plan]) -> Trial:

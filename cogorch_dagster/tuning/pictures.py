@@ -70,6 +70,7 @@ def pareto_figure(trials: Sequence[Trial], front: Sequence[Trial], objectives: S
         InvalidInput: a single objective, or no complete trial.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     others = len(objectives) - 1
     done = [each for each in trials if each.values is not None]
@@ -83,6 +84,7 @@ def pareto_figure(trials: Sequence[Trial], front: Sequence[Trial], objectives: S
             points = [each.values for each in done if (each.number in chosen) == inside and each.values is not None]
             axes.plot([p[place] for p in points], [p[0] for p in points], "o", color=colour, markersize=size)
         axes.set_xlabel(LABELS[objectives[place]], fontsize=8)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         tidy(axes)
     panels[0].set_ylabel(LABELS["reward"], fontsize=8)
     return png(figure, 64)

@@ -15,7 +15,7 @@ from cogorch_dagster.policies.parameter import Level
 from cogorch_dagster.tuning.budget import QUICK, Budget
 from cogorch_dagster.tuning.companions import newest_companions
 from cogorch_dagster.tuning.space import space_of
-from cogorch_dagster.tuning.study import Objective, Plan
+from cogorch_dagster.tuning.study import Objective, Plan, check_objectives
 
 
 def plan_for(
@@ -40,6 +40,7 @@ def plan_for(
             agent has no checkpoint.
         Refused: `digest_mismatch`: the row of the version in force was edited.
     """
+    check_objectives(objectives)
     there = in_force(connection, agent)
     name, kind = cast(AgentName, agent), AGENT_KINDS[agent]
     return Plan(

@@ -27,7 +27,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 # What to do with a study of the other sort.
 _ELSEWHERE: dict[str, str] = {
     "hyperparameters": "`cogorch tune show` shows it, `cogorch tune run` goes on with it",
-    "architecture": "`cogorch tune architectures` shows it and goes on with it",
+    "architecture": "`cogorch tune show` shows it, `cogorch tune architectures` goes on with it and confirms it",
 }
 
 
@@ -128,17 +128,17 @@ class Studies(Generic[P]):
             raise Refused(
                 "other_study", f"study {name} is another: {'; '.join(others)}. Choose another name, or its plan."
             )
-        return self._study(found)
+        return self.of(found)
 
     def get(self, connection: sa.Connection, name: str) -> Study[P]:
         """The study of a name; raises Refused(`unknown_study`, or `other_study` for one of the other sort)."""
         found = row(connection, name)
         self._require_sort(found)
-        return self._study(found)
+        return self.of(found)
 
     def listing(self, connection: sa.Connection, agent: str | None = None, *, limit: int = 100) -> list[Study[P]]:
         """All of them or an agent's, the newest first."""
-        return [self._study(each) for each in rows(connection, agent, sort=self.sort, limit=limit)]
+        return [self.of(each) for each in rows(connection, agent, sort=self.sort, limit=limit)]
 
     def end(self, connection: sa.Connection, name: str, result: Mapping[str, Any]) -> Study[P]:
         """Store the result of a study, in place of an earlier one; raises as `get`."""
@@ -153,7 +153,8 @@ class Studies(Generic[P]):
                 "other_study", f"study {found.name} is one of {found.sort}, not {self.sort}: {_ELSEWHERE[found.sort]}"
             )
 
-    def _study(self, found: Row) -> Study[P]:
+    def of(self, found: Row) -> Study[P]:
+        """The study of a row of this sort, its plan read."""
         plan = self.plan_of(found.document)
         return Study(found.name, plan, found.created_at, found.run_id, found.ended_at, found.result)
 

@@ -3,7 +3,7 @@
 How studies of either sort are kept is `studies.py`; those of architectures are `halving/study.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
@@ -57,10 +57,7 @@ class Plan:
     def __post_init__(self) -> None:
         if self.agent not in AGENT_KINDS:
             raise InvalidInput(f"agent {self.agent!r} is unknown; the agents are {', '.join(AGENT_KINDS)}")
-        if self.objectives[:1] != ("reward",) or len(set(self.objectives)) < len(self.objectives):
-            raise InvalidInput(f"objectives {', '.join(self.objectives)}: name reward first, and each once")
-        if unknown := sorted(set(self.objectives) - set(OBJECTIVES)):
-            raise InvalidInput(f"objectives {', '.join(unknown)} are unknown; there are {', '.join(OBJECTIVES)}")
+        check_objectives(self.objectives)
         if not 0 <= self.seed < 2**63:
             raise InvalidInput(f"the seed of a study must lie between 0 and 2**63 - 1, got {self.seed}")
         others = {each for each in AGENTS if each != self.agent} if "conflicts" in self.objectives else set()
@@ -116,6 +113,17 @@ class Plan:
             seed=document["seed"],
             code=document["code"],
             companions=document.get("companions", {}),
+        )
+
+
+def check_objectives(given: Sequence[str]) -> None:
+    """Raises InvalidInput for an unknown objective, for two of the same, and where reward is not the first."""
+    if unknown := sorted(set(given) - set(OBJECTIVES)):
+        raise InvalidInput(f"objectives {', '.join(unknown)} are unknown; there are {', '.join(OBJECTIVES)}")
+    if tuple(given[:1]) != ("reward",) or len(set(given)) < len(given):
+        raise InvalidInput(
+            f"objectives {', '.join(given) or 'none'}: name reward first, and each once; there are "
+            f"{', '.join(OBJECTIVES)}"
         )
 
 

@@ -225,7 +225,9 @@ class Trials:
 
 
 def _value(score: Score, objective: Objective) -> float:
-    value = {"reward": score.value, "conflicts": score.conflicts, "latency": score.inference_ms}[objective]
+    # Below a microsecond a time is noise, which would put trials on the Pareto front.
+    latency = round(score.inference_ms, 3)
+    value = {"reward": score.value, "conflicts": score.conflicts, "latency": latency}[objective]
     if value is None:
         raise InvalidInput(f"the objective {objective} was not measured; conflicts need companions to act beside")
     return value

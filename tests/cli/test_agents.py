@@ -11,6 +11,7 @@ import pytest
 
 from cogorch_dagster.agents import checkpoints
 from cogorch_dagster.agents.training.joint_checkpoints import FOLDER
+from cogorch_dagster.registry import store as registry
 from cogorch_dagster.settings import Settings
 from tests.cli.conftest import COMMAND, Run
 
@@ -21,7 +22,10 @@ def open_trainings(settings: Settings) -> list[Path]:
     return sorted(Path(settings.lake_root, FOLDER).glob("*.safetensors"))
 
 
-def test_agents_are_trained_listed_evaluated_and_compared(cogorch: Run, settings: Settings, tmp_path: Path) -> None:
+def test_agents_are_trained_registered_listed_evaluated_and_compared(
+    cogorch: Run, mlflow_database: Settings, tmp_path: Path
+) -> None:
+    settings = mlflow_database
     curve, bars = tmp_path / "curve.png", tmp_path / "bars.png"
     trained = cogorch("agents", "train", *OPTIONS, "--steps", "60", "--plot", curve, "--json")
     assert trained.code == 0, trained.err
@@ -30,6 +34,9 @@ def test_agents_are_trained_listed_evaluated_and_compared(cogorch: Run, settings
     assert found["curve"][-1]["steps"] == 60 and "reward" in trained.err
     assert curve.read_bytes().startswith(b"\x89PNG")
     assert open_trainings(settings) == []
+    assert found["registered"] == {agent: f"agent-{agent}@1" for agent in found["agents"]}
+    version = registry.find(settings, found["registered"]["ethical"])
+    assert version.tags["checkpoint"] == found["agents"]["ethical"] and version.params["seed"] == 3
 
     listed = cogorch("agents", "list", "--json").json["checkpoints"]
     assert {each["agent"]: each["digest"] for each in listed} == found["agents"]
@@ -74,6 +81,11 @@ def test_a_killed_training_leaves_its_last_good_file_and_goes_on_from_it(cogorch
     assert stopped.json["resume_from"] == str(path) and not stopped.json["ended"]
     # What is best so far is stored, and acts.
     assert set(stopped.json["agents"]) == {"policy", "consensus", "ethical", "resource"}
+    # This installation has no registry, which costs the agents only their entry there.
+    assert stopped.json["registered"] == {} and "stored, but not registered" in stopped.err
+    quiet = cogorch(*options, "--resume", "--minutes", "0", "--no-register")
+    assert quiet.code == 0 and "regist" not in quiet.err
+    assert [line.split()[3] for line in quiet.out.splitlines()[-4:]] == ["-"] * 4, quiet.out
 
 
 def test_ctrl_c_ends_after_the_step_keeps_everything_and_says_so(settings: Settings) -> None:

@@ -15,11 +15,14 @@ from cogorch_dagster.cli import agents_serving
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.platform.tables import acknowledgements
 from cogorch_dagster.serving import kept
-from cogorch_dagster.serving.process import LOCK
+from cogorch_dagster.serving.process import LOCK, Progress
+from cogorch_dagster.serving.reload import Reload
+from cogorch_dagster.serving.reports import Reports
 from cogorch_dagster.settings import Settings
 from tests.cli.conftest import Run
 from tests.service.processes import free_port
 from tests.serving.hyperparameters import into_force, rows
+from tests.serving.test_watching import earn
 
 SERVE = ("agents", "serve", "--agents", "consensus", "--fleets", "2", "--checkpoint-every", "0.2", "--json")
 
@@ -70,6 +73,26 @@ def test_updates_are_shown(cogorch: Run, seeded: Settings, capsys: pytest.Captur
     found = cogorch("agents", "updates", "--json").json
     assert len(found["history"]) == 5 and found["history"][0]["version"] == done.version
     assert found["pending"] == [] and found["statistics"]["p99_ms"] is None
+    earn(seeded, 0.9, 3, seconds=-0.5)
+    version = into_force(seeded, "ethical", hidden=[64, 32]).version
+    earn(seeded, 0.9, 2)
+    with Reports(seeded, "x") as reports:
+        reports.acknowledge(Reload("agent-ethical", version, False, "other layers", 3))
+        assert reports.flush(20)
+    agents_serving.updates("ethical", 20, as_json=False)
+    shown = capsys.readouterr().out
+    assert "1 (most)" in shown and "most: more processes refuse the version" in shown
+    assert "\n\nrefused " in shown and "other layers" in shown
+    assert " (3)" in shown and " (2)" in shown and "(windows)" in shown
+
+
+def test_where_a_process_is_fits_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    agents_serving._show_progress(Progress(20, None, 100, {}))
+    agents_serving._show_progress(Progress(240, 0.91234, 100, {"agent-policy": "1.0.2"}))
+    assert capsys.readouterr().err.splitlines() == [
+        "step 20: no window yet, recorded from step 100; no version yet",
+        "step 240: reward 0.9123 per step in the last window; agent-policy@1.0.2",
+    ]
 
 
 def test_agents_that_are_unknown_are_told_with_those_that_are() -> None:

@@ -95,9 +95,11 @@ def test_mistakes_are_one_message_each_and_leave_nothing(
     assert "networks  architecture" in inside("tune", "list").output
     (listed,) = cogorch("tune", "list", "--json").json["studies"]
     assert (listed["study"], listed["sort"], listed["result"]) == ("networks", "architecture", None)
-    for command in ("show", "confirm"):
-        other = inside("tune", command, "networks").exception
-        assert isinstance(other, Refused) and "`cogorch tune architectures` shows it" in str(other)
+    assert (listed["trials"], listed["spent"], listed["state"]) == (0, 0, "open")
+    shown = inside("tune", "show", "networks").output
+    assert "rung" in shown and "`cogorch tune architectures` goes on with it" in shown
+    other = inside("tune", "confirm", "networks").exception
+    assert isinstance(other, Refused) and "`cogorch tune architectures` goes on with it" in str(other)
 
 
 def test_a_study_without_a_trial_and_without_a_winner(inside: Inside, seeded: Settings, tmp_path: Path) -> None:

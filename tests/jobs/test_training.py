@@ -15,6 +15,7 @@ from cogorch_dagster.fleet.calibration.store import save
 from cogorch_dagster.fleet.signals import AGENTS as ENGINE_AGENTS
 from cogorch_dagster.games import store as coordinations
 from cogorch_dagster.platform.database import transaction
+from cogorch_dagster.registry import store as registry
 from cogorch_dagster.settings import Settings
 from tests.agents_layer import BEGIN, SMALL, observed, short_episodes, training
 from tests.dagster_layer import active, definitions, failure, metadata
@@ -79,6 +80,9 @@ def test_observations_become_agents_a_settled_step_and_recommendations(settings:
     assert (said["steps"], said["fleet_steps"], said["seed"]) == (60, 60 * 32, 3)
     assert said["learning_curves"].startswith("![") and [row["steps"] for row in said["curve"]] == [20, 40, 60]
     assert said["registry"] == ", ".join(f"agent-{agent} 1" for agent in AGENTS)
+    for name in (f"agent-{agent}" for agent in AGENTS):
+        version = registry.get(settings, name, "candidate")
+        assert version.version == 1 and version.tags["beats_static"] == "yes"
     agents = kept_training.stored_agents(settings)
     assert {each.run_id for each in agents.values()} == {result.run_id}
     assert {each.calibration for each in agents.values()} == {said["parameters_digest"]}
@@ -155,6 +159,9 @@ def test_agents_that_are_no_better_than_the_defaults_block_what_follows(
     result = run(settings, config, "agent_checkpoints", "coordination", "recommendations")
     assert not result.success
     assert not checks(result)["beats_static"] and checks(result)["weights_finite"]
+    # This installation has no registry, which does not change what a check finds.
+    said = {each.check_name: each.metadata for each in result.get_asset_check_evaluations()}["beats_static"]
+    assert str(said["registry"].value).startswith("not marked: ")
     assert {event.asset_key for event in result.get_asset_materialization_events()} == {
         dg.AssetKey("agent_checkpoints")
     }

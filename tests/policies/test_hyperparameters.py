@@ -138,11 +138,31 @@ def test_steps_in_one_direction_arrive(parameter: Parameter, level: Level, data:
 def test_from_outside_of_a_level_a_step_leads_back_into_it() -> None:
     wide = {**DQN, "learningRate": 0.05}
     bound, step = violations("dqn", wide, {**DQN, "learningRate": 0.04}, "strict")
-    assert "learningRate 0.04 is above the largest at level strict, 0.003: choose 0.0001 to 0.003" in bound
+    reachable = "choose 0.002 to 0.003, one step from the 0.05 in force"
+    assert f"learningRate 0.04 is above the largest at level strict, 0.003: {reachable}" in bound
     assert "choose 0.002 to 0.003, and go on from there" in step
     assert violations("dqn", wide, {**DQN, "learningRate": 0.002}, "strict") == []
     (problem,) = violations("dqn", wide, {**DQN, "learningRate": 0.0015}, "strict")
     assert "choose 0.002 to 0.003" in problem
+
+
+@given(levels, st.data())
+def test_every_message_names_the_range_that_is_accepted_now(level: Level, data: st.DataObject) -> None:
+    """Whether a bound or a step is in the way, both ends of the named range pass."""
+    parameter = data.draw(st.sampled_from([*PARAMETERS["dqn"], DROPOUT]))
+    current, value = (data.draw(values(parameter)) for _ in range(2))
+    number = int if parameter.whole else float
+    # One rule across fields: finalEpsilon is at most epsilon, in force and after.
+    base = {**DQN, "epsilon": 1.0, "finalEpsilon": 0.0}
+    before = {**base, parameter.name: number(current)}
+    problems = violations("dqn", before, {**before, parameter.name: number(value)}, level)
+    named = [re.search(r"choose (\S+) to ([^\s,]+)", each) for each in problems if each.startswith(parameter.name)]
+    low, high = parameter.reach(current, level)
+    for found in named:
+        assert found is not None
+        assert (float(found[1]), float(found[2])) == pytest.approx((low, high), rel=1e-8)
+    assert hyperparameters.allowed("dqn", before, level)[parameter.name] == (low, high)
+    assert hyperparameters.allowed("dqn", None, level)[parameter.name] == parameter.bounds(level)
 
 
 def test_a_message_names_a_remedy_that_there_is() -> None:

@@ -156,6 +156,22 @@ def test_the_database_holds_no_other_number(connection: sa.Connection, agent: st
         connection.execute(sa.text(f"""SELECT CAST('{{"learningRate": {word}}}' AS jsonb)"""))
 
 
+def test_out_of_bounds_names_what_is_accepted_now(connection: sa.Connection, agent: str) -> None:
+    far = {**IN_FORCE, "learningRate": 0.012}
+    refusal = refused(connection, lambda: store.propose_version(connection, agent, far, actor="ada"))
+    assert "choose 0.00266666667 to 0.01, one step from the 0.008 in force" in str(refusal)
+    assert put(connection, {**IN_FORCE, "learningRate": 0.00266666667}) == "1.0.1"
+
+
+def test_a_decision_names_the_approval_that_it_ends(connection: sa.Connection, agent: str) -> None:
+    made = []
+    for rate in (0.004, 0.005):
+        draft = store.propose_version(connection, agent, {**IN_FORCE, "learningRate": rate}, actor="ada")
+        made.append(decisions.approve(connection, agent, draft.version, "ada", "good"))
+    assert [decisions.expired_by(connection, each) for each in made] == [[], ["agent-x@1.0.1"]]
+    assert store.version(connection, agent, "1.0.1").status == "expired"
+
+
 def test_the_first_version_has_bounds_but_no_step(connection: sa.Connection) -> None:
     store.create_policy(connection, AGENT, "dqn", strictness="strict", actor="ada")
     refusal = refused(connection, lambda: store.propose_version(connection, AGENT, IN_FORCE, actor="ada"))

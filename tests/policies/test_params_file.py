@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cogorch_dagster.errors import InvalidInput
-from cogorch_dagster.policies import kinds
+from cogorch_dagster.policies import kinds, lined_yaml
 from cogorch_dagster.policies.params_file import params_from_file
 from cogorch_dagster.policies.seed import documents
 
@@ -34,6 +34,27 @@ def test_yaml_and_json_give_the_same_document(tmp_path: Path, params: Any) -> No
     assert read(tmp_path, GOOD) == expected
     assert read(tmp_path, json.dumps(params(), indent="\t"), "params.json") == expected
     assert read(tmp_path, "kind: router\nparams:\n" + "".join(f"  {line}\n" for line in GOOD.splitlines())) == expected
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", "1.e-3", "0.1e-2", ".1e-2", "+10e-4", "0.001"])
+@pytest.mark.parametrize("name", ["params.yaml", "params.json"])
+def test_floats_are_read_as_yaml_1_2_reads_them(tmp_path: Path, text: str, name: str) -> None:
+    assert read(tmp_path, GOOD.replace("0.01", text), name)["maxCostUsd"] == 0.001
+
+
+def test_large_and_signed_exponents(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.yaml"
+    path.write_text("large: 1E5\nsmall: 1e-06\nsigned: -2.5e+1\nwhole: 15\ntext: 1e-3x\nhexadecimal: 0x1e5\n")
+    document, _ = lined_yaml.load(path)
+    assert document == {
+        "large": 1e5, "small": 1e-6, "signed": -25.0, "whole": 15, "text": "1e-3x", "hexadecimal": 0x1E5
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("quoted", ["'1e-3'", '"1e-3"'])
+def test_a_number_in_quotes_stays_a_text(tmp_path: Path, quoted: str) -> None:
+    with pytest.raises(InvalidInput, match=r"params\.yaml:5: maxCostUsd: .*valid number \(got '1e-3'\)"):
+        read(tmp_path, GOOD.replace("0.01", quoted))
 
 
 def test_every_seed_is_a_valid_document() -> None:
@@ -67,8 +88,10 @@ def test_errors_name_file_line_and_value(tmp_path: Path, text: str, message: str
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="cannot be read"):
+    with pytest.raises(InvalidInput, match=r"missing\.yaml cannot be read: there is no such file$"):
         params_from_file(tmp_path / "missing.yaml", "router")
+    with pytest.raises(InvalidInput, match="cannot be read: it is a folder"):
+        params_from_file(tmp_path, "router")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InvalidInput, match="cannot be read"):
+    with pytest.raises(InvalidInput, match="cannot be read: it is not text in UTF-8"):
         params_from_file(tmp_path / "binary.yaml", "router")

@@ -7,7 +7,7 @@ import pytest
 
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.registry import store
-from cogorch_dagster.registry.aliases import promote, set_alias
+from cogorch_dagster.registry.aliases import promote, remove_alias, set_alias
 from cogorch_dagster.registry.records import Lineage
 from cogorch_dagster.settings import Settings
 
@@ -90,3 +90,14 @@ def test_promotions_at_once_follow_one_another(mlflow_database: Settings) -> Non
     # Whoever came last displaced another one: never the same version as both, never none.
     found = held(mlflow_database)
     assert set(found) == {"champion", "previous"} and found["champion"] != found["previous"]
+
+
+def test_an_alias_that_is_removed_names_nothing_and_the_others_stay(mlflow_database: Settings) -> None:
+    register(mlflow_database, 2)
+    set_alias(mlflow_database, NAME, "champion", 1)
+    set_alias(mlflow_database, NAME, "candidate", 2)
+    for _ in range(2):  # Again: nothing is there to be removed.
+        remove_alias(mlflow_database, NAME, "candidate")
+        assert held(mlflow_database) == {"champion": 1}
+    with pytest.raises(InvalidInput, match="there is no alias 'best'"):
+        remove_alias(mlflow_database, NAME, "best")

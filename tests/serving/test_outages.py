@@ -5,11 +5,13 @@ import dataclasses
 from collections.abc import Iterator
 
 import psycopg
+import pytest
 
 from cogorch_dagster.platform import postgres
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.platform.tables import acknowledgements, agent_returns
 from cogorch_dagster.policies import ramps, store
+from cogorch_dagster.serving import endless
 from cogorch_dagster.settings import Settings
 from tests.policies.test_canary import pace
 from tests.service.processes import Service
@@ -57,7 +59,10 @@ def test_without_the_service_agents_run_on_and_catch_up(served: Service) -> None
     assert [each.version for each in rows(settings, acknowledgements)][1:] == [newest.version]
 
 
-def test_without_postgresql_agents_run_on_and_what_they_told_arrives_once(served: Service) -> None:
+def test_without_postgresql_agents_run_on_and_what_they_told_arrives_once(
+    served: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endless, "WARM_UP", 20)
     settings = of_service(served)
     with running_agents(settings, token(served), dataclasses.replace(ONE, name="unheard")) as agents:
         agents.until(lambda: len(rows(settings, agent_returns)) >= 2)

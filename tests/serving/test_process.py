@@ -14,10 +14,10 @@ from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.platform.tables import acknowledgements, agent_returns
 from cogorch_dagster.policies import decisions
 from cogorch_dagster.policies.activation import activate
-from cogorch_dagster.serving import kept
+from cogorch_dagster.serving import endless, kept, process
 from cogorch_dagster.serving.beginning import begin
 from cogorch_dagster.serving.loop import STARTED
-from cogorch_dagster.serving.process import Options, _alone
+from cogorch_dagster.serving.process import Options, Progress, _alone, serve
 from cogorch_dagster.settings import Settings
 from tests.service.processes import Service, free_port, token_for
 from tests.serving.hyperparameters import FLEET, document, into_force, rows, same, small_training
@@ -36,7 +36,10 @@ def token(service: Service) -> str:
     return token_for(service.settings, "read", name=uuid.uuid4().hex)
 
 
-def test_a_version_is_taken_over_acknowledged_and_earns_under_its_own_name(served: Service) -> None:
+def test_a_version_is_taken_over_acknowledged_and_earns_under_its_own_name(
+    served: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endless, "WARM_UP", 20)
     settings = of_service(served)
     options = dataclasses.replace(OPTIONS, name="follows")
     with running_agents(settings, token(served), options) as agents:
@@ -58,6 +61,8 @@ def test_a_version_is_taken_over_acknowledged_and_earns_under_its_own_name(serve
     assert answers[0].acknowledged_at > good.activated_at
     assert answers[0].process.endswith("/follows") and "next training" in answers[1].reason
     earned = rows(settings, agent_returns)
+    # Agents that had just begun earn more and more under any version: that is not recorded.
+    assert min(each.steps for each in earned) - FLEET.horizon >= agents.began[0].settled_from > 0
     last = {each.policy_id: each.version for each in earned[-2:]}
     # What was refused never counts as being in force in this process.
     assert last == agents.served.versions == {"agent-policy": good.version, "agent-consensus": "1.0.0"}
@@ -105,7 +110,7 @@ def test_what_a_training_stored_since_goes_before_a_process_of_its_own(settings:
     found = begin(settings, path, AGENTS, {}, fleets=None, seed=0, parameters=FLEET)
     assert set(found.sources.values()) == {"stored"} and found.training.configuration.fleets == 3
     assert same(found.training.parts()["learners"], trained.parts()["learners"])
-    with kept.Keeper(path, 1e9, found.origins) as keeper:
+    with kept.Keeper(path, 1e9, found.origins, found.settled_from) as keeper:
         keeper.keep(found.training, {"agent-policy": "1.0.7"})
     again = begin(settings, path, AGENTS, {}, fleets=None, seed=0, parameters=FLEET)
     assert set(again.sources.values()) == {"kept"} and again.versions == {"agent-policy": "1.0.7"}
@@ -124,6 +129,37 @@ def test_what_a_training_stored_since_goes_before_a_process_of_its_own(settings:
     for _ in range(5):
         other.training.advance()
     assert stored["policy"].agent == "policy"
+
+
+def test_returns_count_once_memories_are_full_and_go_on_counting_after_a_restart(settings: Settings) -> None:
+    path = kept.path_of(settings, "x")
+    longest = 200  # of the policy agent's replay, in steps
+    new = begin(settings, path, AGENTS, {}, fleets=2, seed=0, parameters=FLEET)
+    assert new.settled_from == endless.WARM_UP + longest
+    for _ in range(3):
+        new.training.advance()
+    with kept.Keeper(path, 1e9, new.origins, new.settled_from) as keeper:
+        keeper.keep(new.training, {})
+    # Stopped before they had settled, they go on settling; in other fleets the memory begins empty.
+    again = begin(settings, path, AGENTS, {}, fleets=None, seed=0, parameters=FLEET)
+    assert (again.training.steps, again.settled_from) == (3, new.settled_from)
+    other = begin(settings, path, AGENTS, {}, fleets=3, seed=0, parameters=FLEET)
+    assert other.settled_from == 3 + longest
+    alone = begin(settings, path, ("consensus",), {}, fleets=4, seed=0, parameters=FLEET)
+    assert alone.settled_from == 3 + FLEET.horizon
+
+
+def test_a_process_tells_where_it_is(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "FIRST_VERSIONS_S", 0.0)
+    away = settings.model_copy(update={"service_port": free_port()})
+    options = dataclasses.replace(OPTIONS, name="tells", agents=("consensus",), steps=45)
+    told: list[Progress] = []
+    serve(
+        away, "x", options, stop=lambda: False, progress=told.append, progress_every_s=0.0, parameters=FLEET
+    )  # fmt: skip
+    assert [each.steps for each in told] == list(range(1, 46))
+    assert [each.reward is None for each in told] == [True] * 19 + [False] * 26
+    assert told[-1].settled_from == endless.WARM_UP + FLEET.horizon and told[-1].versions == {}
 
 
 def test_a_damaged_file_is_no_reason_not_to_begin(settings: Settings) -> None:

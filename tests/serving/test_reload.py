@@ -7,7 +7,7 @@ import pytest
 
 from cogorch_dagster.fleet.signals import AGENTS
 from cogorch_dagster.serving.reload import reload
-from tests.serving.hyperparameters import document, same, small_training
+from tests.serving.hyperparameters import document, same, seeded_params, small_training
 
 CHANGES: dict[str, dict[str, Any]] = {
     "policy": {"learningRate": 7e-4, "discount": 0.9, "returnSteps": 2, "priorityAlpha": 0.5, "finalEpsilon": 0.05},
@@ -75,6 +75,18 @@ def test_what_does_not_fit_is_refused_with_the_reason_and_changes_nothing(change
     assert message in found.reason
     assert training.configuration is configuration
     assert same(before, training.parts())
+
+
+def test_another_architecture_is_refused_in_the_words_of_the_document() -> None:
+    training = small_training(("ethical",), steps=12)
+    now = seeded_params("ethical")
+    found = reload(training, "ethical", document("ethical", hidden=[64, 32], dropout=0.25, clip=0.25))
+    assert found.reason == (
+        f"hidden {now['hidden']} cannot become [64, 32]; dropout {now['dropout']} cannot become 0.25 "
+        "in a running agent: it takes effect with the next training; "
+        "nothing else of this version is taken over either"
+    )
+    assert training.configuration.settings_of("ethical")["clip"] != 0.25
 
 
 def test_an_altered_document_and_one_of_another_kind_are_refused() -> None:

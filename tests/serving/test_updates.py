@@ -8,9 +8,9 @@ from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies import decisions, store
 from cogorch_dagster.serving import updates
-from cogorch_dagster.serving.loop import STARTED
 from cogorch_dagster.serving.reload import Reload
 from cogorch_dagster.serving.reports import Reports
+from cogorch_dagster.serving.update import STARTED, refusals
 from cogorch_dagster.settings import Settings
 from tests.serving.hyperparameters import into_force, plant, seeded_params
 from tests.serving.test_watching import earn
@@ -60,7 +60,35 @@ def test_history_pending_and_statistics(settings: Settings) -> None:
     states = [(each.policy_id, each.version, each.status) for each in found["pending"]]
     assert states == [("agent-policy", draft.version, "draft"), ("agent-ethical", waiting.version, "approved")]
     numbers = found["statistics"]
-    assert (numbers.accepted, numbers.refused, numbers.acceptance) == (3, 1, 0.75)
+    # Who found a version at a start is not counted, and x, which ran when it came, counts once.
+    assert (numbers.accepted, numbers.refused, numbers.acceptance) == (1, 1, 0.5)
+    assert (newest.taken_over, newest.refused, oldest.taken_over) == (1, 1, 1)
     assert numbers.median_ms == numbers.p99_ms == taken.latency_ms
     assert numbers.versions == {"active": 4, "archived": 1, "draft": 1, "approved": 1}
     assert (numbers.rollbacks, numbers.automatic) == (0, 0)
+
+
+def test_a_process_that_is_started_again_counts_once_by_its_last_answer(settings: Settings) -> None:
+    plant(settings)
+    version = into_force(settings, "ethical", hidden=[64, 32]).version
+    refused = Reload("agent-ethical", version, False, "other layers", 3)
+    acknowledged(settings, "x", refused)
+    for steps in (5, 7, 9):
+        acknowledged(settings, "x", Reload("agent-ethical", version, False, f"{STARTED}: other layers", steps))
+    acknowledged(settings, "y", refused)
+    acknowledged(settings, "late", Reload("agent-ethical", version, False, f"{STARTED}: other layers", 0))
+    with transaction(settings) as connection:
+        (newest, _), numbers = updates.history(connection, "ethical"), updates.statistics(connection, "ethical")
+    assert len(newest.acknowledgements) == 6 and [each.latency_ms is None for each in newest.acknowledgements] == [
+        *(False, True, True, True),
+        *(False, True),
+    ]
+    assert (newest.taken_over, newest.refused, newest.mostly_refused) == (0, 3, True)
+    assert refusals(newest.acknowledgements) == {"other layers": 3}
+    assert (numbers.accepted, numbers.refused, numbers.acceptance) == (0, 2, 0.0)
+    # Trained anew, x begins with these layers.
+    acknowledged(settings, "x", Reload("agent-ethical", version, True, STARTED, 0))
+    with transaction(settings) as connection:
+        newest, _ = updates.history(connection, "ethical")
+    assert (newest.taken_over, newest.refused) == (1, 2)
+    assert refusals(newest.acknowledgements) == {"other layers": 2}

@@ -78,6 +78,15 @@ def test_the_same_hyperparameters_do_not_differ_and_others_do() -> None:
     assert (found.mean, found.low, found.high, found.verdict) == (0, 0, 0, "not shown")
 
 
+def test_what_is_in_force_is_not_trained_against_itself(settings: Settings) -> None:
+    study = begun(settings)
+    assert run(settings, study, 1, objective=bowl).best is not None
+    # A training would ask `stop`, and be interrupted.
+    assert confirm(settings, study, stop=lambda: True) is None
+    with transaction(settings) as connection:
+        assert studies.get(connection, "tiny").result is None
+
+
 def test_a_winner_is_confirmed_and_kept_as_the_studys_result(settings: Settings) -> None:
     study, told = begun(settings, version="1.0.0"), []
     with pytest.raises(Refused, match="no trial of study tiny is complete") as refused:
@@ -85,7 +94,7 @@ def test_a_winner_is_confirmed_and_kept_as_the_studys_result(settings: Settings)
     assert refused.value.reason == "no_winner"
     best = run(settings, study, 4, objective=bowl).best
     found = confirm(settings, study, seeds=3, progress=lambda *given: told.append(given))
-    assert best is not None and (found.trial, found.params) == (best.number, best.params)
+    assert best is not None and found is not None and (found.trial, found.params) == (best.number, best.params)
     assert told == [(1, 3), (2, 3), (3, 3)]
     assert found.found == compared(study.plan, best.params, PPO, seeds=3)
     with transaction(settings) as connection:

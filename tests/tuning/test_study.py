@@ -102,7 +102,7 @@ def test_a_study_of_the_other_sort_is_listed_and_not_taken_for_one(settings: Set
         assert studies.listing(connection) == []
         assert [(each.name, each.sort) for each in every.rows(connection)] == [("tiny", "architecture")]
         for act in (studies.get, lambda *at: studies.end(*at, {})):
-            with pytest.raises(Refused, match="not hyperparameters: `cogorch tune architectures`") as refused:
+            with pytest.raises(Refused, match="not hyperparameters: `cogorch tune show`") as refused:
                 act(connection, "tiny")
             assert refused.value.reason == "other_study"
     with pytest.raises(Refused, match="study tiny is one of architecture"):

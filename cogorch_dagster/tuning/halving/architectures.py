@@ -51,6 +51,12 @@ class Outcome:
         """As `records.best`; None before any trial has reached a rung."""
         return records.best(self.records)
 
+    @property
+    def in_force_is_best(self) -> bool:
+        """Whether nothing surpassed what is in force, so that there is nothing to confirm."""
+        best, plan = self.best, self.study.plan
+        return best is not None and confirmation.is_in_force(plan, plan.space.params(best.values))
+
     def picture(self) -> bytes:
         """PNG of the learning curves by rung."""
         return report.learning_curves(self.study.plan.rule.ladder, self.records, label="normalised return")
@@ -102,7 +108,8 @@ def conclude(
 ) -> Study:
     """Train the best architecture and that in force on fresh seeds, store the result, delete the states of trials.
 
-    What was stored of the same winner on as many seeds is not trained again.
+    What was stored of the same winner on as many seeds is not trained again. Where the best is what is in force,
+    nothing is trained and no result stored.
 
     The result is the document of a `confirmation.Confirmation`, from which `proposing.propose` goes on, with `rungs`,
     `best` (how far the winner came), `spent`, `budget`, `trials`, `failed` and `violations`: what keeps the winner from
@@ -125,6 +132,9 @@ def conclude(
             "no_winner", f"no trial of study {name} reached a rung; all failed: {'; '.join(map(str, errors))}"
         )
     params = plan.space.params(best.values)
+    if outcome.in_force_is_best:
+        shelf.delete(settings, name)
+        return outcome.study
     confirmed = confirmation.confirmed(
         settings, outcome.study, best.number, params, seeds=seeds, progress=progress, stop=stop
     )

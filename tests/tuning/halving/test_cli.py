@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from cogorch_dagster.cli.architectures import EPILOG, SHORT_HELP, _value, architectures
+from cogorch_dagster.cli.architectures import EPILOG, SHORT_HELP, architectures, outcome_value
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.parameters import default_parameters
 from cogorch_dagster.platform.database import transaction
@@ -19,7 +19,7 @@ from cogorch_dagster.tuning.halving.architectures import standing
 app = typer.Typer()
 app.command("architectures", short_help=SHORT_HELP, epilog=EPILOG)(architectures)
 
-SMALL = "ethical --episodes 2 --fleets 2 --training-seeds 1 --trainings 5 --eta 2 --rungs 3 --seeds 3 --study small"
+SMALL = "ethical --episodes 2 --fleets 2 --trainings 1 --full-trainings 5 --eta 2 --rungs 3 --seeds 3 --study small"
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_stopped_gone_on_with_judged_and_refused(settings: Settings, fleet: Path
     with transaction(settings) as connection:
         stored = study.get(connection, "small")
     outcome = standing(settings, stored)
-    value = _value(outcome, stored, None)
+    value = outcome_value(outcome, stored, None)
     assert value["ended"] is True
     assert value["result"]["params"] == value["best"]["params"]
     assert json.dumps(value, default=str)
