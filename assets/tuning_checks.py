@@ -64,10 +64,11 @@ def better_on_fresh_seeds(cogorch: CogorchResource) -> dg.AssetCheckResult:
     """
     rows = [_gain_row(study) for study in _latest(cogorch)]
     short = [f"{row['agent']}: {row['verdict']}" for row in rows if row["verdict"] != "better"]
+    said = f"{len(rows)} winners are better." if rows else "No study has a winner that was confirmed."
     return dg.AssetCheckResult(
         passed=not short,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"Not shown to be better: {'; '.join(short)}." if short else f"{len(rows)} winners are better.",
+        description=f"Not shown to be better: {'; '.join(short)}." if short else said,
         metadata={"studies": table(rows, GAIN_COLUMNS)},
     )
 

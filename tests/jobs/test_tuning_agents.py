@@ -38,12 +38,12 @@ def seeded(settings: Settings) -> None:
 
 def test_a_search_trains_confirms_and_is_gone_on_with(settings: Settings) -> None:
     seeded(settings)
-    config = {"tuned_hyperparameters": {"config": {**TINY, "trials": 3}}}
+    config = {"tuned_hyperparameters": {"config": {**TINY, "episodes": 3, "trials": 3}}}
     first = run(settings, "hyperparameter_tuning", config, "ethical")
     assert first.success
     said = metadata(first, "tuned_hyperparameters")
     assert [row["trial"] for row in said["trials"]] == [0, 1, 2]
-    assert all(row["state"] == "complete" and row["steps"] == 40 for row in said["trials"])
+    assert all(row["state"] == "complete" and row["steps"] == 120 for row in said["trials"])
     assert said["in_force"] == "1.0.0" and said["verdict"] in ("better", "worse", "not shown")
     assert said["gain_low"] <= said["gain"] <= said["gain_high"]
     assert said["history"].startswith("![")
@@ -58,6 +58,21 @@ def test_a_search_trains_confirms_and_is_gone_on_with(settings: Settings) -> Non
 
     again = metadata(run(settings, "hyperparameter_tuning", config, "ethical"), "tuned_hyperparameters")
     assert again["study"] == said["study"] and again["trials"] == said["trials"] and again["gain"] == said["gain"]
+
+
+def test_a_search_that_what_is_in_force_wins_has_nothing_to_confirm(settings: Settings) -> None:
+    seeded(settings)
+    result = run(
+        settings, "hyperparameter_tuning", {"tuned_hyperparameters": {"config": {**TINY, "trials": 1}}}, "ethical"
+    )
+    assert result.success
+    said = metadata(result, "tuned_hyperparameters")
+    assert said["outcome"] == "1 of 1 trials complete; nothing found that beats what is in force"
+    assert "verdict" not in said and said["trials"][0]["score"] is not None
+    assert checks(result)["better_on_fresh_seeds"].description == "No study has a winner that was confirmed."
+    with transaction(settings) as connection:
+        (study,) = studies.listing(connection)
+        assert study.result is None and store.versions(connection, "agent-ethical", "draft") == []
 
 
 def test_an_unknown_sampler_ends_the_run_with_the_known_ones(settings: Settings) -> None:
