@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from cogorch_dagster.platform import database, migrate, postgres
-from cogorch_dagster.settings import Settings
+from cogorch_dagster.settings import Settings, load_settings
 from tests import forked
 
 TEMPLATE = "cogorch_template"
@@ -128,6 +128,8 @@ def settings(server: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delenv(name)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    # What this process read for an earlier test names a database that is gone.
+    load_settings.cache_clear()
     yield Settings(home=tmp_path / "home", postgres_url=SecretStr(base), **names, _env_file=None)
     database.dispose()
     with admin.connect() as connection:
