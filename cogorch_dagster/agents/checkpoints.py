@@ -18,6 +18,7 @@ from cogorch_dagster.agents import parts as nested
 from cogorch_dagster.agents import tensor_file
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.lake import blobs
+from cogorch_dagster.platform.code_version import code_version
 from cogorch_dagster.policies.document import canonical_json
 
 FORMAT = 1
@@ -25,16 +26,6 @@ _FORMAT_NAME = "cogorch checkpoint"
 _BLANK = b"0" * 64
 _DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
-
-
-def code_version() -> str:
-    """The version of cogorch that runs, `unknown` where it is not installed as a package."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("cogorch")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 @dataclass(frozen=True, eq=False)

@@ -122,17 +122,10 @@ def _begun(
 
 
 def _concluded(settings: "Settings", outcome: "Outcome", seeds: int, stop: Callable[[], bool]) -> "Study | None":
+    from cogorch_dagster.cli.training_options import confirmed
     from cogorch_dagster.tuning.halving.architectures import conclude
-    from cogorch_dagster.tuning.objective import Interrupted
 
-    def told(done: int, total: int) -> None:
-        say(f"confirmed on {done} of {total} fresh seeds")
-
-    try:
-        return conclude(settings, outcome, seeds=seeds, progress=told, stop=stop)
-    except Interrupted:
-        say("the confirmation was stopped; nothing of it is kept")
-        return None
+    return confirmed(lambda told: conclude(settings, outcome, seeds=seeds, progress=told, stop=stop))
 
 
 def _proposed(settings: "Settings", study: "Study", actor: str | None) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -12,6 +12,8 @@ from cogorch_dagster.cli.output import say
 if TYPE_CHECKING:
     from cogorch_dagster.fleet.parameters import FleetParameters
     from cogorch_dagster.settings import Settings
+
+Found = TypeVar("Found")
 
 CalibrationOption = Annotated[
     str,
@@ -109,3 +111,14 @@ def write_picture(path: Path, picture: bytes) -> None:
         path.write_bytes(picture)
     except OSError as error:
         raise InvalidInput(f"{path} cannot be written: {error}") from error
+
+
+def confirmed(act: "Callable[[Callable[[int, int], None]], Found]") -> "Found | None":
+    """What `act` confirms, given where to tell how far it is; None where it was stopped."""
+    from cogorch_dagster.tuning.objective import Interrupted
+
+    try:
+        return act(lambda done, total: say(f"confirmed on {done} of {total} fresh seeds"))
+    except Interrupted:
+        say("the confirmation was stopped; nothing of it is kept")
+        return None

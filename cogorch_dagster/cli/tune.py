@@ -262,17 +262,10 @@ def _show_architectures(settings: "Settings", name: str, plot: Path | None, out:
 
 
 def _confirmed(settings: "Settings", study: "Study", seeds: int, stop: Callable[[], bool]) -> "Confirmation | None":
+    from cogorch_dagster.cli.training_options import confirmed
     from cogorch_dagster.tuning.confirmation import confirm
-    from cogorch_dagster.tuning.objective import Interrupted
 
-    def told(done: int, total: int) -> None:
-        say(f"confirmed on {done} of {total} fresh seeds")
-
-    try:
-        return confirm(settings, study, seeds=seeds, progress=told, stop=stop)
-    except Interrupted:
-        say("the confirmation was stopped; nothing of it is kept")
-        return None
+    return confirmed(lambda told: confirm(settings, study, seeds=seeds, progress=told, stop=stop))
 
 
 def _proposed(

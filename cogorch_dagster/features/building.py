@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from cogorch_dagster.features.calculation import Matrix, calculate
 from cogorch_dagster.features.feature_set import FeatureSet
 from cogorch_dagster.features.history import read_history
 from cogorch_dagster.features.leakage import SAMPLE, Leak, leaks
+from cogorch_dagster.platform.code_version import code_version
 from cogorch_dagster.settings import Settings
 
 
@@ -77,7 +77,7 @@ def build(
         until=until,
         seed=seed,
         inputs=rows.inputs,
-        code_version=_code_version(),
+        code_version=code_version(),
     )
 
 
@@ -138,10 +138,3 @@ def _checked(windows_s: Sequence[int]) -> tuple[int, ...]:
     if not windows_s or any(not 1 <= each <= longest for each in windows_s):
         raise InvalidInput(f"windows of {list(windows_s)} s; give at least one, each of 1 to {longest} s")
     return tuple(sorted(set(windows_s)))
-
-
-def _code_version() -> str:
-    try:
-        return version("cogorch")
-    except PackageNotFoundError:
-        return "unknown"

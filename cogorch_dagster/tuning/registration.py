@@ -14,6 +14,7 @@ from cogorch_dagster.fleet.calibration.store import latest
 from cogorch_dagster.fleet.parameters import FleetParameters
 from cogorch_dagster.fleet.signals import AGENTS, AgentName
 from cogorch_dagster.platform import database
+from cogorch_dagster.platform.code_version import code_version
 from cogorch_dagster.policies.document import canonical_json, digest
 from cogorch_dagster.policies.hyperparameters import policy_of
 from cogorch_dagster.policies.store import PolicyVersion, active
@@ -226,8 +227,6 @@ def follow(settings: Settings, policy_id: str) -> Registered | None:
 
 
 def _in_force(settings: Settings, version: PolicyVersion) -> Registered:
-    from cogorch_dagster.agents.checkpoints import code_version
-
     lineage = Lineage(code_version=code_version(), policy_version=version.ref)
     return _hyperparameters(settings, version.policy_id, version.params, metrics={}, lineage=lineage, study=None)
 

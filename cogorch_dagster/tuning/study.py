@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from cogorch_dagster.agents.checkpoints import code_version
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.parameters import FleetParameters
 from cogorch_dagster.fleet.signals import AGENTS, AgentName
+from cogorch_dagster.platform.code_version import code_version
 from cogorch_dagster.policies.document import as_document
 from cogorch_dagster.policies.hyperparameters import AGENT_KINDS
 from cogorch_dagster.tuning import studies

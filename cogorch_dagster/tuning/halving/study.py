@@ -9,10 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cogorch_dagster.agents.checkpoints import code_version
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.parameters import FleetParameters
 from cogorch_dagster.fleet.signals import AgentName
+from cogorch_dagster.platform.code_version import code_version
 from cogorch_dagster.policies.document import as_document
 from cogorch_dagster.policies.hyperparameters import AGENT_KINDS
 from cogorch_dagster.policies.parameter import Level
