@@ -48,5 +48,10 @@ def short_episodes(settings: Settings) -> str:
 
 
 def training(**changes: Any) -> dict[str, Any]:
-    """The configuration of a run that trains."""
-    return {"ops": {"agent_checkpoints": {"config": {**TINY, **changes}}}}
+    """The configuration of a run that trains, and holds what came out of it against the defaults in a few fleets."""
+    return {
+        "ops": {
+            "agent_checkpoints": {"config": {**TINY, **changes}},
+            "agent_checkpoints_beats_static": {"config": {"seeds": 5}},
+        }
+    }

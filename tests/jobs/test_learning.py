@@ -108,16 +108,17 @@ def test_a_waiting_candidate_is_left_to_those_who_decide_until_it_is_old(setting
 
 def test_a_late_row_is_scored_in_its_own_hour(settings: Settings) -> None:
     traffic(settings, count=60)
-    assert run(settings, "learning_loop", hours=recent_hours()).success
+    scored = ["observations", "rewards", "rollups"]
+    assert run(settings, "learning_loop", hours=recent_hours(), assets=scored).success
     late = floor_hour(START) - 3 * HOUR
     with transaction(settings) as connection:
         inbox.enqueue(connection, [observation("late", late + timedelta(minutes=7))])
     present = floor_hour(datetime.now(UTC))
-    result = run(settings, "learning_loop", hours=(present, present))
+    result = run(settings, "learning_loop", hours=(present, present), assets=scored)
     assert metadata(result, "observations")["from_inbox"] == 1
     assert metadata(result, "observations")["hours_outside_range"] == 1
     assert late in materialise.stale_hours(settings)
-    assert run(settings, "learning_loop", hours=(late, late)).success
+    assert run(settings, "learning_loop", hours=(late, late), assets=scored).success
     assert late not in materialise.stale_hours(settings)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assets.agent_checkpoints import agent_checkpoints
 from assets.agent_partitions import AGENTS, ALL_AGENTS
 from cogorch_dagster.agents import checkpoints
 from cogorch_dagster.agents.baselines.static import StaticDefaults
@@ -17,11 +18,9 @@ from cogorch_dagster.games import store as coordinations
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.registry import store as registry
 from cogorch_dagster.settings import Settings
-from tests.agents_layer import BEGIN, SMALL, observed, short_episodes, training
-from tests.dagster_layer import active, definitions, failure, metadata
+from tests.agents_layer import BEGIN, SMALL, TINY, observed, short_episodes, training
+from tests.dagster_layer import active, definitions, failure, metadata, resource
 from tests.evaluation.traffic import POLICY, install
-
-FRESH = {"agent_checkpoints_beats_static": {"config": {"seeds": 5}}}
 
 
 def run(
@@ -46,6 +45,17 @@ def run(
     )
 
 
+def trained(settings: Settings, **changes: Any) -> dg.ExecuteInProcessResult:
+    """The asset alone, without what is checked of it and what follows."""
+    return dg.materialize(
+        [agent_checkpoints],
+        partition_key="policy",
+        resources={"cogorch": resource(settings)},
+        run_config={"ops": {"agent_checkpoints": {"config": {**TINY, **changes}}}},
+        raise_on_error=False,
+    )
+
+
 def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
     return {each.check_name: each.passed for each in result.get_asset_check_evaluations()}
 
@@ -65,7 +75,7 @@ def test_observations_become_agents_a_settled_step_and_recommendations(settings:
     install(settings)
     observed(settings, hours=2)
     config = training(**SMALL, seed=3)
-    config["ops"] |= FRESH | {
+    config["ops"] |= {
         "coordination": {"config": {"steps": 1, "scenarios": 2, "limit_s": 60}},
         "recommendations": {"config": {"fleets": 4, "fresh_seeds": 5}},
     }
@@ -117,7 +127,7 @@ def test_a_killed_training_leaves_the_stored_agents_and_goes_on_from_its_file(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short_episodes(settings)
-    assert reported(run(settings, training(), "agent_checkpoints"))
+    assert reported(trained(settings))
     before = {agent: each.digest for agent, each in kept_training.stored_agents(settings).items()}
     write, written = checkpoints.write, []
 
@@ -129,23 +139,22 @@ def test_a_killed_training_leaves_the_stored_agents_and_goes_on_from_its_file(
 
     with monkeypatch.context() as patched:
         patched.setattr(checkpoints, "write", killed)
-        assert not run(settings, training(seed=1), "agent_checkpoints").success
+        assert not trained(settings, seed=1).success
     assert {agent: each.digest for agent, each in kept_training.stored_agents(settings).items()} == before
-    result = run(settings, training(seed=1), "agent_checkpoints")
-    said = metadata(result, "agent_checkpoints")
+    said = metadata(trained(settings, seed=1), "agent_checkpoints")
     assert said["resumed"] and said["steps"] == 40 and len(said["curve"]) == 2
-    whole = metadata(run(settings, training(seed=1, resume=False), "agent_checkpoints"), "agent_checkpoints")
+    whole = metadata(trained(settings, seed=1, resume=False), "agent_checkpoints")
     assert not whole["resumed"] and whole["curve"] == said["curve"], "as if it had never been stopped"
 
 
 def test_the_clock_stops_a_training_and_the_next_one_goes_on(settings: Settings) -> None:
     short_episodes(settings)
-    config = training(fleets=2, evaluate_every=2, steps=100_000, minutes=0.01)
-    first = metadata(run(settings, config, "agent_checkpoints"), "agent_checkpoints")
+    config = {"fleets": 2, "evaluate_every": 2, "steps": 100_000, "minutes": 0.01}
+    first = metadata(trained(settings, **config), "agent_checkpoints")
     assert "stopped by the clock" in first["outcome"] and first["steps"] < 100_000
-    second = metadata(run(settings, config, "agent_checkpoints"), "agent_checkpoints")
+    second = metadata(trained(settings, **config), "agent_checkpoints")
     assert second["resumed"] and second["steps"] > first["steps"]
-    too_short = run(settings, training(steps=1000, evaluate_every=1000, minutes=1e-6), "agent_checkpoints")
+    too_short = trained(settings, steps=1000, evaluate_every=1000, minutes=1e-6)
     assert not too_short.success and "ended before the first evaluation" in failure(too_short)
 
 
@@ -154,9 +163,7 @@ def test_agents_that_are_no_better_than_the_defaults_block_what_follows(
 ) -> None:
     monkeypatch.setattr(kept_training, "stored_controller", lambda *_: StaticDefaults())
     short_episodes(settings)
-    config = training()
-    config["ops"] |= FRESH
-    result = run(settings, config, "agent_checkpoints", "coordination", "recommendations")
+    result = run(settings, training(), "agent_checkpoints", "coordination", "recommendations")
     assert not result.success
     assert not checks(result)["beats_static"] and checks(result)["weights_finite"]
     # This installation has no registry, which does not change what a check finds.
