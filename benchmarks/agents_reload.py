@@ -45,15 +45,15 @@ from ingest import row, wait_ready, with_free_port
 
 from cogorch_dagster.fleet.signals import AGENTS
 from cogorch_dagster.platform import database, migrate, postgres
-from cogorch_dagster.policies import decisions, seed, store
+from cogorch_dagster.policies import decisions, drafts, seed, store
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.policies.hyperparameters import policy_of
 from cogorch_dagster.service import tokens
 from cogorch_dagster.settings import Settings
 
 RATES = {"policy": "learningRate", "consensus": "learningRate", "ethical": "learningRate", "resource": "criticRate"}
-# Learning of all four is under way by then.
-WARM_STEPS = 720
+# New agents have tried what they can do by then (800 steps), and learning of all four is under way.
+WARM_STEPS = 1000
 STAGES = ("activation", "announcement", "waiting", "comparing", "swap", "acknowledgement")
 
 
@@ -147,7 +147,7 @@ def update(settings: Settings, number: int) -> Sent:
         current = store.active(connection, policy_id)
         assert current is not None
         params = {**current.params, name: current.params[name] * (1.02 if number // 8 % 2 else 1 / 1.02)}
-        draft = store.propose_version(connection, policy_id, params, actor="benchmark")
+        draft = drafts.propose_version(connection, policy_id, params, actor="benchmark")
         decision = decisions.approve(connection, policy_id, draft.version, "benchmark", "measured")
     began = time.time()
     with database.transaction(settings) as connection:

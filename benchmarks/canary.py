@@ -36,7 +36,7 @@ from cogorch_dagster.lab.faults import Fault
 from cogorch_dagster.lab.fleet import Fleet
 from cogorch_dagster.platform import database, migrate, postgres
 from cogorch_dagster.platform.tables import inbox_observations
-from cogorch_dagster.policies import audit, decisions, ramps, store
+from cogorch_dagster.policies import administration, audit, decisions, drafts, ramps, store
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.policies.seed import seed as plant
 from cogorch_dagster.service import tokens
@@ -69,7 +69,7 @@ EXPOSURE_TAIL = 0.001
 def put_in_force(settings: Settings, policy_id: str, params: dict[str, Any]) -> str:
     """Propose, approve and claim; with the canary's document in force this begins a ramp. Returns the version."""
     with database.transaction(settings) as connection:
-        draft = store.propose_version(connection, policy_id, params, actor=ACTOR)
+        draft = drafts.propose_version(connection, policy_id, params, actor=ACTOR)
         decision = decisions.approve(connection, policy_id, draft.version, ACTOR, "measured")
         activate(connection, decision.decision_id, ACTOR)
     return draft.version
@@ -194,7 +194,7 @@ def measure(settings: Settings, arguments: argparse.Namespace) -> dict[str, Any]
     with database.transaction(settings) as connection:
         secret = tokens.issue(connection, "benchmark", ["ingest", "read"])
         plant(connection)
-        store.create_policy(connection, "canary-lab", "canary", actor=ACTOR)
+        administration.create_policy(connection, "canary-lab", "canary", actor=ACTOR)
     put_in_force(settings, POLICY, BASELINE)
     put_in_force(settings, "canary-lab", PLAN)
     generator = random.Random(arguments.seed)

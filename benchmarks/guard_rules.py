@@ -19,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cogorch_dagster.platform import database, migrate, postgres
-from cogorch_dagster.policies import decisions, store
+from cogorch_dagster.policies import administration, decisions, drafts
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.policies.guards import checks
 from cogorch_dagster.policies.guards.engine import Engine
@@ -71,9 +71,9 @@ def put_into_force(connection: sa.Connection, count: int) -> None:
     params = params_from_file(RULE, "guard")
     for number in range(count):
         policy_id = f"rule-{number}"
-        store.create_policy(connection, policy_id, "guard", actor="benchmark")
+        administration.create_policy(connection, policy_id, "guard", actor="benchmark")
         own = {**params, "rego": f"{params['rego']}\n# {number}\n"}
-        store.propose_version(connection, policy_id, own, actor="benchmark")
+        drafts.propose_version(connection, policy_id, own, actor="benchmark")
         decisions.approve(connection, policy_id, "1.0.0", "benchmark", "measured")
         activate(connection, f"{policy_id}@1.0.0", "benchmark")
 

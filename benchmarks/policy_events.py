@@ -23,7 +23,7 @@ import psutil
 from ingest import wait_ready, with_free_port
 
 from cogorch_dagster.platform import database, migrate, postgres
-from cogorch_dagster.policies import store
+from cogorch_dagster.policies import administration, drafts
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.policies.decisions import approve
 from cogorch_dagster.service import tokens
@@ -41,7 +41,7 @@ def put_into_force(settings: Settings, number: int) -> tuple[str, float]:
         "timeoutMs": 1000,
     }
     with database.transaction(settings) as connection:
-        version = store.propose_version(connection, "router-x", params, actor="benchmark")
+        version = drafts.propose_version(connection, "router-x", params, actor="benchmark")
         approve(connection, "router-x", version.version, "benchmark", "measured")
     with database.transaction(settings) as connection:
         activate(connection, version.ref, "benchmark")
@@ -64,7 +64,7 @@ async def follow(port: int, token: str, received: dict[str, list[float]], opened
 async def measure(settings: Settings, arguments: argparse.Namespace, service: psutil.Process) -> dict[str, Any]:
     with database.transaction(settings) as connection:
         token = tokens.issue(connection, "benchmark", ["read"])
-        store.create_policy(connection, "router-x", "router", "router:x", actor="benchmark")
+        administration.create_policy(connection, "router-x", "router", "router:x", actor="benchmark")
     put_into_force(settings, 1)
     received: dict[str, list[float]] = {}
     opened = asyncio.Semaphore(0)

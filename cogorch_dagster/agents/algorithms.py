@@ -3,9 +3,10 @@
 An algorithm is imported only when it is asked for; what it does belongs in the file of its name.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from typing import Any, cast
 
@@ -74,7 +75,14 @@ def complete(name: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidInput: an unknown algorithm or setting, or one out of its range.
     """
-    return _document(name, _settings(name, configuration, (1, 2, 0)))
+    found: dict[str, Any] = json.loads(_completed(name, canonical_json(configuration)))
+    return found
+
+
+# A running agent that takes a version over has the same few configurations completed many times.
+@lru_cache(maxsize=64)
+def _completed(name: str, configuration: str) -> str:
+    return canonical_json(_document(name, _settings(name, json.loads(configuration), (1, 2, 0))))
 
 
 def configuration_of(learner: Learner) -> dict[str, Any]:

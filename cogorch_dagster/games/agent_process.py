@@ -29,6 +29,8 @@ Answer = Intention | Silence
 
 # A process that has not loaded its checkpoint by then is replaced.
 LONGEST_START_S = 120.0
+# From the end of its output to its own, also where many processes want the same core.
+LONGEST_END_S = 0.5
 MOST_BYTES = 65_536
 _ENDED_KEPT = 64
 
@@ -178,7 +180,7 @@ class AgentProcess:
         code = self._process.poll()
         if code is None:  # its output is closed, so it is about to end
             try:
-                code = self._process.wait(0.05)
+                code = self._process.wait(LONGEST_END_S)
             except subprocess.TimeoutExpired:
                 return "its process closed its output"
         return f"its process was killed by signal {-code}" if code < 0 else f"its process ended with exit code {code}"

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from cogorch_dagster.errors import Unavailable
 from cogorch_dagster.platform import postgres
+from cogorch_dagster.platform.pipeline import Step
 from cogorch_dagster.settings import Settings
 
 _engines: dict[str, sa.Engine] = {}
@@ -21,8 +22,12 @@ _LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 def engine(settings: Settings, database: str | None = None) -> sa.Engine:
     """The process's engine for one database (default: the control plane); starts the embedded server if needed."""
-    postgres.ensure_running(settings)
-    url = postgres.server_url(settings, database or settings.database)
+    name = database or settings.database
+    try:
+        url = postgres.server_url(settings, name)
+    except Unavailable:
+        postgres.ensure_running(settings)
+        url = postgres.server_url(settings, name)
     with _engines_lock:
         if url not in _engines:
             _engines[url] = sa.create_engine(
@@ -54,8 +59,13 @@ def transaction(settings: Settings, *, isolation: str | None = None) -> Iterator
 
 def lock(connection: sa.Connection, *key: object) -> None:
     """Hold an exclusive lock on a key until the transaction ends; waits for whoever holds it."""
-    name = ":".join(str(part) for part in key)
-    connection.execute(_LOCK, {"name": name})
+    step = locking(*key)
+    connection.execute(step.statement, step.values)
+
+
+def locking(*key: object) -> Step:
+    """`lock` as a step of a pipeline."""
+    return Step(_LOCK, {"name": ":".join(str(part) for part in key)})
 
 
 def dispose() -> None:

@@ -18,15 +18,27 @@ from typing import Any
 import sqlalchemy as sa
 
 from cogorch_dagster.errors import InvalidInput, Refused
+from cogorch_dagster.platform import pipeline
+from cogorch_dagster.platform.pipeline import Step
 from cogorch_dagster.platform.tables import decisions
 from cogorch_dagster.policies import audit, findings, flags, hindrances, limits, ramps, store
 from cogorch_dagster.policies.decisions import Decision, decisions_of, locked, require_digest
 from cogorch_dagster.policies.document import check_text, parse_ref
 from cogorch_dagster.policies.guards import checks as guards
+from cogorch_dagster.policies.replacement import LOOKED_AT, Before, notify, replace
 from cogorch_dagster.policies.store import Policy, PolicyVersion
 
-# Payload: the policy id. Listeners read the version themselves: a notification may be lost, a row is not.
-CHANNEL = "cogorch_policy"
+# now() is the transaction's start; the trigger on policy_versions recognises its own transaction by it.
+_CLAIM = (
+    sa.update(decisions)
+    .where(
+        decisions.c.decision_id == sa.bindparam("of"),
+        decisions.c.claimed_at.is_(None),
+        decisions.c.superseded_at.is_(None),
+    )
+    .values(claimed_at=sa.func.now(), claimed_by=sa.bindparam("by"))
+    .returning(decisions.c.decision_id)
+)
 
 
 @dataclass(frozen=True)
@@ -68,10 +80,20 @@ def activate(connection: sa.Connection, target: uuid.UUID | str, actor: str) -> 
     claim, policy = _locked_decision(connection, target)
     _require_claimable(claim)
     approved = claim.action == "approve"
-    there = hindrances.of(connection, policy.policy_id, policy.component)
+    found, versions, (head,) = pipeline.run(
+        connection,
+        [
+            hindrances.asked(policy.policy_id, policy.component),
+            store.standing(claim.policy_id, LOOKED_AT, claim.version),
+            audit.HEAD,
+        ],
+    )
+    there = hindrances.read(found)
     if approved and there.switch:
         flags.require_learning(connection, f"activating {claim.ref}")
-    chosen, current = store.version_and_active(connection, claim.policy_id, claim.version)
+    standing = store.stood(versions)
+    current = next((each for each in standing if each.status == "active"), None)
+    chosen = next(each for each in standing if each.version == claim.version)
     _require_activatable(claim, chosen, current)
     limits.require("activate" if approved else "rollback", chosen, current, policy.strictness)
     if approved and there.incident:
@@ -88,27 +110,26 @@ def activate(connection: sa.Connection, target: uuid.UUID | str, actor: str) -> 
     # The first version has nothing to be compared with, and a rollback is for safety: both take effect at once.
     plan = ramps.plan_for(connection, chosen) if approved and current is not None else None
     previous, share = current.version if current else None, 1.0
+    # The decision's row is locked and was free to claim; where it is not claimed, the triggers refuse what follows.
+    claiming = Step(_CLAIM, {"of": claim.decision_id, "by": actor})
     try:
-        with connection.begin_nested():
-            _claim(connection, claim, actor)
-            if plan is not None and current is not None:
-                begun = _begin(connection, claim, chosen, current, plan, actor)
-                moment, share = begun.started_at, begun.share
-            else:
+        if plan is not None and current is not None:
+            with connection.begin_nested():
+                begun = _begin(connection, claim, chosen, current, plan, actor, claiming)
+            moment, share = begun.started_at, begun.share
+        elif not approved:
+            with connection.begin_nested():
                 if ramp is not None:
                     stop(connection, ramp, actor, f"{chosen.ref} was decided meanwhile", {})
-                moment = replace(connection, claim, chosen, current, actor)
+                moment = replace(connection, claim, chosen, current, actor, first=[claiming])
+        else:
+            before = Before(standing, head)
+            moment = replace(connection, claim, chosen, current, actor, first=[claiming], before=before)
     except sa.exc.IntegrityError as error:
         raise Refused(
             "activation_conflict", f"{chosen.ref} is refused: {str(error.orig).splitlines()[0]}. Nothing was changed."
         ) from error
-    notify(connection, claim.policy_id)
     return Activation(chosen.policy_id, chosen.version, previous, moment, claim.decision_id, share)
-
-
-def notify(connection: sa.Connection, policy_id: str) -> None:
-    """Tell the followers, once the transaction commits, that what is served of a policy has changed."""
-    connection.execute(sa.select(sa.func.pg_notify(CHANNEL, policy_id)))
 
 
 def stop(
@@ -139,7 +160,9 @@ def _begin(
     current: PolicyVersion,
     plan: ramps.Plan,
     actor: str,
+    claiming: Step,
 ) -> ramps.Ramp:
+    pipeline.run(connection, [claiming])
     ramp = ramps.insert(connection, claim.decision_id, chosen, current.version, plan)
     store.set_status(connection, chosen, "canary")
     payload = {
@@ -151,6 +174,7 @@ def _begin(
         "stages": list(plan.params.stages),
     }
     audit.append(connection, actor, "canary.began", chosen.ref, payload)
+    notify(connection, claim.policy_id)
     return ramp
 
 
@@ -196,70 +220,3 @@ def _require_activatable(claim: Decision, chosen: PolicyVersion, current: Policy
     require_digest(chosen, claim.digest)
     if claim.action == "approve":
         store.require_parent_active(f"activating {chosen.ref}", chosen.parent, current)
-
-
-def _claim(connection: sa.Connection, claim: Decision, actor: str) -> None:
-    # now() is the transaction's start; the trigger on policy_versions recognises its own transaction by it.
-    claimed = connection.execute(
-        sa.update(decisions)
-        .where(
-            decisions.c.decision_id == claim.decision_id,
-            decisions.c.claimed_at.is_(None),
-            decisions.c.superseded_at.is_(None),
-        )
-        .values(claimed_at=sa.func.now(), claimed_by=actor)
-        .returning(decisions.c.decision_id)
-    ).one_or_none()
-    if claimed is None:
-        raise Refused("already_claimed", f"decision {claim.decision_id} on {claim.ref} was used at this very moment")
-
-
-def replace(
-    connection: sa.Connection,
-    claim: Decision,
-    chosen: PolicyVersion,
-    current: PolicyVersion | None,
-    actor: str,
-    evidence: Mapping[str, Any] | None = None,
-) -> datetime:
-    """Put the decided version in the place of the present one; the caller holds the lock and has checked both.
-
-    Args:
-        evidence: of the ramp that the version has completed, for the audit log.
-
-    Returns:
-        When it came into force, UTC.
-    """
-    entries: list[tuple[str, str, Mapping[str, Any]]] = []
-    if current is not None:
-        ending: store.Status = "archived" if claim.action == "approve" else "rolled_back"
-        store.set_status(connection, current, ending)
-        entries.append((f"version.{ending}", current.ref, {"replaced_by": chosen.ref}))
-    moment = store.set_status(connection, chosen, "active")
-    if moment is None:
-        raise RuntimeError(f"{chosen.ref} has no time of activation")
-    payload = {
-        "decision_id": str(claim.decision_id),
-        "action": claim.action,
-        "digest": chosen.digest,
-        "previous": current.version if current else None,
-        **({"canary": dict(evidence)} if evidence else {}),
-    }
-    audit.append_all(connection, actor, [*entries, ("version.activated", chosen.ref, payload)])
-    if claim.action == "rollback":
-        _record_objections(connection, chosen, current, actor)
-    drafts = store.versions(connection, claim.policy_id, "draft")
-    stale = [each for each in drafts if each.parent != chosen.version]
-    store.expire(connection, stale, actor=actor, why=f"{chosen.ref} came into force; proposed against another version")
-    return moment
-
-
-def _record_objections(
-    connection: sa.Connection, chosen: PolicyVersion, current: PolicyVersion | None, actor: str
-) -> None:
-    """What the rules in force say of a version that was rolled back to: safety goes first, but it is not hidden."""
-    found = guards.findings(connection, "rollback", chosen, current, actor=actor)
-    objections = [{"guard": each.guard, "messages": each.messages, "failure": each.failure} for each in found]
-    wrong = [shown for each, shown in zip(found, objections, strict=True) if not each.holds]
-    if wrong:
-        audit.append(connection, actor, "guard.overridden", chosen.ref, {"by": "rollback", "rules": wrong})

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from cogorch_dagster.errors import InvalidInput
-from cogorch_dagster.platform import database
+from cogorch_dagster.platform import database, pipeline
+from cogorch_dagster.platform.pipeline import Step
 from cogorch_dagster.platform.tables import audit_head, audit_log, policies
 from cogorch_dagster.policies.document import as_document, canonical_json, check_text
 
@@ -24,13 +25,23 @@ GENESIS = "0" * 64
 _ANCHOR = re.compile(r"(\d{1,18}):([0-9a-f]{64})")
 
 # Made once: the log grows within the short time for which everybody waits for its lock.
-_START = sa.select(
-    sa.func.clock_timestamp().label("at"),
-    sa.select(audit_head.c.seq).scalar_subquery().label("seq"),
-    sa.select(audit_head.c.hash).scalar_subquery().label("hash"),
+HEAD = Step(
+    sa.select(
+        sa.func.clock_timestamp().label("at"),
+        sa.select(audit_head.c.seq).scalar_subquery().label("seq"),
+        sa.select(audit_head.c.hash).scalar_subquery().label("hash"),
+    )
 )
-_APPEND = sa.insert(audit_log).values(payload=sa.cast(sa.bindparam("document", type_=sa.Text), JSONB))
-_SET_HEAD = insert(audit_head)
+"""Reads where the chain ends now, under the lock of `hold`: the row is what `appended` takes."""
+HOLD = database.locking("audit")
+"""`hold` as a step of a pipeline."""
+_APPEND = sa.insert(audit_log).values(
+    {
+        **{column.name: sa.bindparam(f"new_{column.name}") for column in audit_log.c},
+        "payload": sa.cast(sa.bindparam("new_payload", type_=sa.Text), JSONB),
+    }
+)
+_SET_HEAD = insert(audit_head).values(seq=sa.bindparam("new_seq"), hash=sa.bindparam("new_hash"))
 _SET_HEAD = _SET_HEAD.on_conflict_do_update(
     index_elements=["singleton"], set_={"seq": _SET_HEAD.excluded.seq, "hash": _SET_HEAD.excluded.hash}
 )
@@ -93,28 +104,34 @@ def append_all(
     connection: sa.Connection, actor: str, entries: Sequence[tuple[str, str, Mapping[str, Any]]]
 ) -> list[AuditRecord]:
     """Append several records, each with event, subject and payload, in their order and at one time; see `append`."""
-    actor = check_text("actor", actor)
-    checked = [
-        (check_text("event", event), check_text("subject", subject), as_document(payload))
-        for event, subject, payload in entries
-    ]
-    hold(connection)
-    # A statement of its own: what it sees must be younger than the lock.
-    start = connection.execute(_START).one()
-    seq, previous_hash, at = start.seq or 0, start.hash or GENESIS, start.at.astimezone(UTC)
-    made = []
-    for event, subject, document in checked:
-        seq += 1
-        found = _hash(seq, at, actor, event, subject, document, previous_hash)
-        made.append(AuditRecord(seq, at, actor, event, subject, document, previous_hash, found))
-        previous_hash = found
-    rows = []
-    for each in made:
-        row = dict(vars(each))
-        rows.append({**row, "document": canonical_json(row.pop("payload"))})
-    connection.execute(_APPEND, rows)
-    connection.execute(_SET_HEAD, {"seq": seq, "hash": previous_hash})
+    # Statements of their own: what the second one sees must be younger than the lock.
+    (head,) = pipeline.run(connection, [HOLD, HEAD])[1]
+    made, steps = appended(head, actor, entries)
+    pipeline.run(connection, steps)
     return made
+
+
+def appended(
+    head: Mapping[str, Any], actor: str, entries: Sequence[tuple[str, str, Mapping[str, Any]]]
+) -> tuple[list[AuditRecord], list[Step]]:
+    """The records that follow the head of the chain, and the steps that write them; see `append_all`.
+
+    Args:
+        head: the row of `HEAD`, read under the lock; nothing was appended since. Otherwise the steps fail.
+    """
+    actor, at = check_text("actor", actor), head["at"].astimezone(UTC)
+    seq, previous_hash = head["seq"] or 0, head["hash"] or GENESIS
+    made, steps = [], []
+    for event, subject, payload in entries:
+        seq += 1
+        fields = (seq, at, actor, check_text("event", event), check_text("subject", subject), as_document(payload))
+        record = AuditRecord(*fields, previous_hash, _hash(*fields, previous_hash))
+        made.append(record)
+        row = {**vars(record), "payload": canonical_json(record.payload)}
+        steps.append(Step(_APPEND, {f"new_{name}": value for name, value in row.items()}))
+        previous_hash = record.hash
+    steps.append(Step(_SET_HEAD, {"new_seq": seq, "new_hash": previous_hash}))
+    return made, steps
 
 
 def records(

@@ -17,6 +17,7 @@ from cogorch_dagster.policies.activation import Activation
 from cogorch_dagster.policies.document import check_text
 from cogorch_dagster.policies.guards import checks as guards
 from cogorch_dagster.policies.ramps import Ramp
+from cogorch_dagster.policies.replacement import notify, replace
 
 RULE = "rule:canary"
 
@@ -52,11 +53,10 @@ def advance(
     audit.append(connection, actor, "canary.advanced", ramp.ref, {**payload, "evidence": dict(evidence)})
     if ramp.next_share < 1:
         moved = ramps.set_step(connection, ramp, evidence or None)
-        activation.notify(connection, ramp.policy_id)
+        notify(connection, ramp.policy_id)
         return moved
     ramps.set_outcome(connection, ramp, "activated", reason, evidence or None)
-    moment = activation.replace(connection, approval, version, current, actor, evidence)
-    activation.notify(connection, ramp.policy_id)
+    moment = replace(connection, approval, version, current, actor, evidence)
     return Activation(ramp.policy_id, ramp.version, ramp.control, moment, ramp.decision_id)
 
 
@@ -74,7 +74,7 @@ def abort(connection: sa.Connection, seen: Ramp, actor: str, reason: str, eviden
     ramp = _locked(connection, seen)
     decisions.record_abort(connection, store.version(connection, ramp.policy_id, ramp.version), actor, reason)
     ended = activation.stop(connection, ramp, actor, reason, evidence)
-    activation.notify(connection, ramp.policy_id)
+    notify(connection, ramp.policy_id)
     return ended
 
 

@@ -13,21 +13,21 @@ from typing import Any, Literal, NoReturn
 import sqlalchemy as sa
 
 from cogorch_dagster.errors import Refused
+from cogorch_dagster.platform import pipeline
+from cogorch_dagster.platform.pipeline import Step
 from cogorch_dagster.platform.tables import decisions, policies
-from cogorch_dagster.policies import audit, flags, limits, store
+from cogorch_dagster.policies import audit, limits, store
 from cogorch_dagster.policies.document import check_text
 from cogorch_dagster.policies.guards import checks as guards
 from cogorch_dagster.policies.store import Policy, PolicyVersion
 
 Action = Literal["approve", "reject", "rollback", "abort"]
-# Evidence of this `method` has been measured on no traffic: a person decides on it in every mode.
-SIMULATED = "simulated"
 
 # The policy's row before the decision's, in the order that everybody keeps.
 _LOCK = (
-    sa.select(decisions, policies)
+    sa.select(decisions, *(column.label(f"owner_{column.name}") for column in policies.c))
     .join_from(policies, decisions, policies.c.policy_id == decisions.c.policy_id)
-    .where(decisions.c.decision_id == sa.bindparam("decision_id"))
+    .where(decisions.c.decision_id == sa.bindparam("of"))
     .with_for_update(of=[policies, decisions])
 )
 
@@ -140,36 +140,6 @@ def record_abort(connection: sa.Connection, target: PolicyVersion, actor: str, r
     return _decide(connection, target, "abort", actor, reason)
 
 
-def apply_mode(connection: sa.Connection, policy_id: str, version: str) -> Decision | None:
-    """Let the policy's mode approve a draft, as actor `rule:<mode>`.
-
-    `manual` never does; `autonomous_threshold` when the lower end of evidence `ci95` reaches the policy's threshold;
-    `autonomous_all` always. A rule never overrides a decision that waits for its activation, and never approves what
-    has been shown in simulation alone (evidence `method` is `simulated`), whatever intervals its evidence names.
-
-    Returns:
-        The decision, or None when a person has to decide.
-
-    Raises:
-        Refused: `learning_disabled`, or what `approve` refuses.
-    """
-    policy = store.lock_policy(connection, policy_id)
-    target = store.version(connection, policy_id, version)
-    if policy.mode == "manual" or target.status != "draft" or waiting(connection, policy_id):
-        return None
-    if (target.evidence or {}).get("method") == SIMULATED:
-        return None
-    if policy.mode == "autonomous_threshold":
-        bound = _lower_bound(target.evidence)
-        if bound is None or bound < policy.threshold:
-            return None
-        reason = f"lower bound of the improvement {bound:.4g} reaches the threshold {policy.threshold:.4g}"
-    else:
-        reason = "the policy's mode approves every proposal"
-    flags.require_learning(connection, f"an approval of {target.ref} by rule")
-    return approve(connection, policy_id, version, f"rule:{policy.mode}", reason, digest=target.digest)
-
-
 def waiting(connection: sa.Connection, policy_id: str | None = None) -> list[Decision]:
     """The decisions that wait for their activation, oldest first; at most one per policy."""
     condition = sa.and_(
@@ -207,13 +177,12 @@ def locked(connection: sa.Connection, decision_id: uuid.UUID) -> tuple[Decision,
     Raises:
         Refused: `unknown_decision`.
     """
-    audit.hold(connection)
-    row = connection.execute(_LOCK, {"decision_id": decision_id}).one_or_none()
-    if row is None:
+    rows = pipeline.run(connection, [audit.HOLD, Step(_LOCK, {"of": decision_id})])[1]
+    if not rows:
         raise Refused("unknown_decision", f"there is no decision {decision_id}")
-    fields = row._mapping
-    owner = {column.name: fields[policies.c[column.name]] for column in policies.c}
-    return _decision({column.name: fields[column] for column in decisions.c}), store.policy_from(owner)
+    fields = rows[0]
+    owner = {name: fields.pop(f"owner_{name}") for name in policies.c.keys()}  # noqa: SIM118
+    return _decision(fields), store.policy_from(owner)
 
 
 def require_digest(target: PolicyVersion, named: str | None) -> None:
@@ -293,14 +262,6 @@ def _refuse_digest(target: PolicyVersion, why: str) -> NoReturn:
     raise Refused(
         "digest_mismatch", f"{target.ref} is refused: {why}. Propose the parameters you want as a new version."
     )
-
-
-def _lower_bound(evidence: dict[str, Any] | None) -> float | None:
-    interval = (evidence or {}).get("ci95")
-    if not isinstance(interval, list) or len(interval) != 2:
-        return None
-    low = interval[0]
-    return float(low) if isinstance(low, int | float) and not isinstance(low, bool) else None
 
 
 def _of(policy_id: str) -> sa.ColumnElement[bool]:

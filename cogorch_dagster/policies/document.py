@@ -13,6 +13,7 @@ FIRST_VERSION = "1.0.0"
 Bump = Literal["patch", "minor", "major"]
 
 _VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 _POLICY_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
@@ -58,7 +59,7 @@ def _key(key: object, path: str) -> str:
 
 
 def _checked_text(text: str, path: str) -> str:
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if _NOT_STORABLE.search(text):
         raise InvalidInput(f"text in {path} holds a NUL character or half of a surrogate pair")
     return text
 
@@ -99,7 +100,8 @@ def parse_ref(text: str) -> tuple[str, str]:
     """
     policy_id, separator, version = text.strip().partition("@")
     if not separator:
-        raise InvalidInput(f"{text!r} names no version; write POLICY@VERSION, such as router-core@1.0.1")
+        named = policy_id if _POLICY_ID.fullmatch(policy_id) else "router-core"
+        raise InvalidInput(f"{text!r} names no version; write POLICY@VERSION, such as {named}@1.0.1")
     check_policy_id(policy_id)
     version_key(version)
     return policy_id, version

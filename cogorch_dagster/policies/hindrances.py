@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from cogorch_dagster.platform.pipeline import Rows, Step
 from cogorch_dagster.platform.tables import canary_ramps, drift_findings, flags, policies, policy_versions
 from cogorch_dagster.policies.flags import LEARNING
 from cogorch_dagster.policies.guards.checks import KIND
@@ -44,7 +45,11 @@ class Hindrances:
     ramp: bool
 
 
-def of(connection: sa.Connection, policy_id: str, component: str | None) -> Hindrances:
-    """What may stand in the way of a policy's next version now; the caller holds the locks."""
-    row = connection.execute(_QUERY, {"policy_id": policy_id, "component": component}).one()
-    return Hindrances(**row._mapping)
+def asked(policy_id: str, component: str | None) -> Step:
+    """Asks what may stand in the way of a policy's next version now; the caller holds the locks. See `read`."""
+    return Step(_QUERY, {"policy_id": policy_id, "component": component})
+
+
+def read(rows: Rows) -> Hindrances:
+    """The answer to `asked`."""
+    return Hindrances(**rows[0])

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 from cogorch_dagster.errors import InvalidInput, Refused
-from cogorch_dagster.policies import hyperparameters, kinds
+from cogorch_dagster.policies import hyperparameters, kinds, ranges
 from cogorch_dagster.policies.document import canonical_json, digest
 from cogorch_dagster.policies.guards.checks import Versioned
 from cogorch_dagster.policies.parameter import Level
@@ -53,7 +53,7 @@ def require_within(moment: Moment, candidate: Versioned, current: InForce | None
     what = _what(moment, candidate)
     sound = current is None or digest(current.params) == current.digest
     before = current.params if current is not None and sound else None
-    if outside := hyperparameters.out_of_bounds(candidate.kind, candidate.params, level, before):
+    if outside := ranges.out_of_bounds(candidate.kind, candidate.params, level, before):
         raise Refused("out_of_bounds", f"{what}: {'; '.join(outside)}")
     if current is None:
         return
@@ -63,7 +63,7 @@ def require_within(moment: Moment, candidate: Versioned, current: InForce | None
             f"{what}: a step cannot be measured from {current.policy_id}@{current.version}, whose row was edited. "
             "Roll back to an earlier version first",
         )
-    if steps := hyperparameters.too_large_steps(candidate.kind, current.params, candidate.params, level):
+    if steps := ranges.too_large_steps(candidate.kind, current.params, candidate.params, level):
         raise Refused("step_too_large", f"{what}: {'; '.join(steps)}")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from cogorch_dagster.errors import InvalidInput
+from cogorch_dagster.errors import InvalidInput, reason_of
 
 MAX_BYTES = 1_000_000
 
@@ -35,7 +35,7 @@ def load(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
             raise InvalidInput(f"{path} is larger than {MAX_BYTES} bytes; give a small document")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} cannot be read: {_why(error)}") from error
+        raise InvalidInput(f"{path} cannot be read: {reason_of(error)}") from error
     # JSON is YAML but for tabs between tokens, and inside JSON's strings a tab has to be written \t anyway.
     loader = _Loader(text.replace("\t", " ") if path.suffix.lower() == ".json" else text)
     lines: dict[Place, int] = {}
@@ -54,19 +54,9 @@ def load(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
     finally:
         loader.dispose()
     if not isinstance(document, dict):
-        raise InvalidInput(f"{path}:1: it must be a mapping of names to values, not a {type(document).__name__}")
+        what = "nothing" if document is None else f"a {type(document).__name__}"
+        raise InvalidInput(f"{path}:1: it must be a mapping of names to values, not {what}")
     return document, lines
-
-
-def _why(error: OSError | UnicodeDecodeError) -> str:
-    match error:
-        case FileNotFoundError():
-            return "there is no such file"
-        case IsADirectoryError():
-            return "it is a folder; name a file"
-        case OSError():
-            return (error.strerror or str(error)).lower()
-    return "it is not text in UTF-8"
 
 
 def _check(path: Path, node: yaml.Node, place: Place, lines: dict[Place, int], seen: set[int]) -> None:

@@ -13,7 +13,7 @@ from cogorch_dagster.policies.schema import problems_of
 
 
 def params_from_file(path: Path, kind: str) -> dict[str, Any]:
-    """Read, validate and complete the parameters of a kind, as `store.propose_version` takes them.
+    """Read, validate and complete the parameters of a kind, as `drafts.propose_version` takes them.
 
     The file holds the parameters themselves, or the form of the seeds: them under the key `params`, with `kind`. For
     kind `guard` it may be Rego, `.rego`; see `guards.rego_file`.

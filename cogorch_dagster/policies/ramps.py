@@ -13,6 +13,8 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from cogorch_dagster.platform import pipeline
+from cogorch_dagster.platform.pipeline import Rows, Step
 from cogorch_dagster.platform.tables import canary_ramps
 from cogorch_dagster.policies import store
 from cogorch_dagster.policies.document import as_document, canonical_json
@@ -21,6 +23,13 @@ from cogorch_dagster.policies.store import PolicyVersion
 
 # Components of these kinds split their traffic by version; any other would hold for ever without evidence.
 RAMPED_KINDS = ("router",)
+
+_NEWEST = (
+    sa.select(canary_ramps)
+    .where(canary_ramps.c.policy_id == sa.bindparam("policy_id"))
+    .order_by(canary_ramps.c.started_at.desc())
+    .limit(1)
+)
 
 # A canary that nobody has judged for so long is no longer served until somebody does.
 UNJUDGED = timedelta(seconds=60)
@@ -123,7 +132,17 @@ def ramps(connection: sa.Connection, policy_id: str | None = None, *, limit: int
 
 def latest(connection: sa.Connection, policy_id: str) -> Ramp | None:
     """The newest ramp of a policy, running or ended."""
-    return next(iter(ramps(connection, policy_id, limit=1)), None)
+    return read(pipeline.run(connection, [newest(policy_id)])[0])
+
+
+def newest(policy_id: str) -> Step:
+    """`latest` as a step of a pipeline; see `read`."""
+    return Step(_NEWEST, {"policy_id": policy_id})
+
+
+def read(rows: Rows) -> Ramp | None:
+    """The ramp that `newest` has read; None when there never was one."""
+    return _ramp(rows[0]) if rows else None
 
 
 def insert(connection: sa.Connection, decision_id: uuid.UUID, version: PolicyVersion, control: str, plan: Plan) -> Ramp:
@@ -195,11 +214,11 @@ def _of(connection: sa.Connection, decision_id: uuid.UUID) -> Ramp:
 
 def _ramps(connection: sa.Connection, condition: sa.ColumnElement[bool], limit: int = 100) -> list[Ramp]:
     query = sa.select(canary_ramps).where(condition).order_by(canary_ramps.c.started_at.desc()).limit(limit)
-    return [_ramp(row) for row in connection.execute(query)]
+    return [_ramp(row._mapping) for row in connection.execute(query)]
 
 
-def _ramp(row: sa.Row[Any]) -> Ramp:
-    fields = dict(row._mapping)
+def _ramp(row: Mapping[Any, Any]) -> Ramp:
+    fields = dict(row)
     for name in ("started_at", "step_started_at", "changed_at", "judged_at", "ended_at"):
         fields[name] = fields[name] and fields[name].astimezone(UTC)
     plan = Plan(fields.pop("plan_ref"), _params(fields.pop("plan")))

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 import yaml
 
-from cogorch_dagster.policies import audit, decisions, flags, store
+from cogorch_dagster.policies import administration, audit, decisions, drafts, flags, store
 from cogorch_dagster.policies.activation import activate
 
 ACTOR = "seed"
@@ -38,8 +38,8 @@ def documents() -> list[Mapping[str, Any]]:
 
 def _plant(connection: sa.Connection, document: Mapping[str, Any]) -> str:
     policy_id = document["policyId"]
-    store.create_policy(connection, policy_id, document["kind"], document["component"], actor=ACTOR)
-    draft = store.propose_version(connection, policy_id, document["params"], actor=ACTOR)
+    administration.create_policy(connection, policy_id, document["kind"], document["component"], actor=ACTOR)
+    draft = drafts.propose_version(connection, policy_id, document["params"], actor=ACTOR)
     decision = decisions.approve(connection, policy_id, draft.version, ACTOR, REASON, digest=draft.digest)
     activate(connection, decision.decision_id, ACTOR)
     return draft.ref

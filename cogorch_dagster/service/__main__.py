@@ -1,5 +1,6 @@
 """`python -m cogorch_dagster.service`: serve until SIGINT or SIGTERM, then finish what was begun and leave."""
 
+import gc
 import logging
 import signal
 import socket
@@ -12,6 +13,8 @@ from cogorch_dagster.service.app import create_app
 from cogorch_dagster.service.events import Hub
 from cogorch_dagster.settings import load_settings
 
+SWITCH_S = 0.0005
+"""How long a thread waits for the interpreter while another one computes, seconds."""
 GRACE_S = 5
 """How long requests in progress may take after a signal, seconds."""
 
@@ -48,9 +51,17 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     server = Server(config, app.state.hub)
+    _keep_pauses_short()
     server.run()
     if not server.started:
         sys.exit(3)
+
+
+def _keep_pauses_short() -> None:
+    """Followers wait for what threads of ingestion and the collector of garbage hold up."""
+    sys.setswitchinterval(SWITCH_S)
+    gc.collect()
+    gc.freeze()
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

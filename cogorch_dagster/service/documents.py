@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from cogorch_dagster.errors import Refused
-from cogorch_dagster.platform import database
+from cogorch_dagster.platform import database, pipeline
 from cogorch_dagster.policies import ramps, store
 from cogorch_dagster.policies.store import PolicyVersion
 from cogorch_dagster.settings import Settings
@@ -79,13 +79,16 @@ def read_active(settings: Settings, policy_id: str) -> ActiveDocument | None:
     """
     # One snapshot: between two statements a ramp may end with an activation.
     with database.transaction(settings, isolation="REPEATABLE READ") as connection:
-        active = store.active(connection, policy_id)
+        steps = [store.standing(policy_id, ("active", "canary")), ramps.newest(policy_id)]
+        versions, newest = pipeline.run(connection, steps)
+        standing = store.stood(versions)
+        active = next((each for each in standing if each.status == "active"), None)
         if active is None:
             store.policy(connection, policy_id)
             return None
-        ramp = ramps.latest(connection, policy_id)
-        runs = ramp is not None and ramp.outcome is None
-        trial = store.version(connection, policy_id, ramp.version) if ramp is not None and runs else None
+    ramp = ramps.read(newest)
+    ramps_now = ramp.version if ramp is not None and ramp.outcome is None else None
+    trial = next((each for each in standing if each.version == ramps_now), None)
     if not active.digest_matches:
         raise Refused("digest_mismatch", f"the params of {active.ref} were edited after approval; roll back")
     moments = [active.activated_at, ramp.changed_at if ramp is not None else None]

@@ -7,7 +7,7 @@ import psycopg
 
 from cogorch_dagster.errors import Unavailable
 from cogorch_dagster.platform import postgres
-from cogorch_dagster.policies.activation import CHANNEL
+from cogorch_dagster.policies.replacement import CHANNEL
 from cogorch_dagster.service.events import Hub
 from cogorch_dagster.service.metrics import Metrics
 from cogorch_dagster.settings import Settings

@@ -55,6 +55,10 @@ class Following:
         while waiting:
             yield waiting.popleft()
 
+    def waits(self, agent: AgentName) -> bool:
+        """Whether a version of an agent has been received since the last call of `arrived`."""
+        return bool(self._arrived[agent])
+
     @property
     def errors(self) -> dict[AgentName, str]:
         """What keeps a follower from the service now."""

@@ -4,7 +4,7 @@ Nothing here waits for the service, PostgreSQL or the lake; what may have to is 
 `kept`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -61,14 +61,14 @@ class Loop:
     def step(self) -> None:
         """Take over what has arrived, then one step of all fleets.
 
-        What arrives meanwhile waits for the end of its own agent's step alone: a step of all lasts as long as the
-        updates of all four together.
+        What arrives meanwhile waits for the end of its own agent's step alone, and that agent learns next: a step of
+        all lasts as long as the updates of all four together.
         """
         for agent in self.training.learners:
             self._take_over(agent)
         self._complete.clear()
         try:
-            reward = self.training.advance(self._completed)
+            reward = self.training.advance(self._completed, self._next)
         except Refused as error:
             self._recover(error)
             return
@@ -84,6 +84,9 @@ class Loop:
             if earned.steps - self._window.length >= self.settled_from:
                 self._reports.earned(earned)
         self._keeper.keep_when_due(self.training, self.versions)
+
+    def _next(self, agents: Sequence[AgentName]) -> AgentName:
+        return next((each for each in agents if self._following.waits(each)), agents[0])
 
     def _completed(self, agent: AgentName) -> None:
         self._complete.append(agent)

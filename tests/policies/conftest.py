@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from cogorch_dagster.platform import postgres
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import store
+from cogorch_dagster.policies import administration, drafts
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.policies.decisions import approve
 from cogorch_dagster.settings import Settings
@@ -34,8 +34,8 @@ def params() -> Any:
 
 
 def make_router(connection: sa.Connection) -> str:
-    store.create_policy(connection, "router-x", "router", "router:x", actor="ada")
-    store.propose_version(connection, "router-x", router_params(), actor="ada")
+    administration.create_policy(connection, "router-x", "router", "router:x", actor="ada")
+    drafts.propose_version(connection, "router-x", router_params(), actor="ada")
     approve(connection, "router-x", "1.0.0", "ada", "first")
     activate(connection, "router-x@1.0.0", "ada")
     return "router-x"

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform import postgres
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import audit, decisions, store
-from cogorch_dagster.policies.activation import CHANNEL, activate
+from cogorch_dagster.policies import audit, decisions, drafts, store
+from cogorch_dagster.policies.activation import activate
+from cogorch_dagster.policies.replacement import CHANNEL
 from cogorch_dagster.settings import Settings
 
 
@@ -19,7 +20,7 @@ from cogorch_dagster.settings import Settings
 def approved(settings: Settings, router: str, params: Any) -> decisions.Decision:
     """The waiting approval of router-x@1.0.1."""
     with transaction(settings) as connection:
-        store.propose_version(connection, router, params(0.6), actor="rule:x")
+        drafts.propose_version(connection, router, params(0.6), actor="rule:x")
         return decisions.approve(connection, router, "1.0.1", "ada", "good")
 
 
@@ -64,7 +65,7 @@ def test_activation_changes_everything_at_once_and_notifies_at_commit(
 
 def test_a_draft_is_not_activated(settings: Settings, router: str, params: Any) -> None:
     with transaction(settings) as connection:
-        store.propose_version(connection, router, params(0.6), actor="rule:x")
+        drafts.propose_version(connection, router, params(0.6), actor="rule:x")
     assert refused(settings, "router-x@1.0.1") == "not_approved"
 
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import audit, store
+from cogorch_dagster.policies import administration, audit
 from cogorch_dagster.settings import Settings
 
 
@@ -87,7 +87,7 @@ def test_a_rewritten_chain_is_found_by_an_anchor_kept_elsewhere(settings: Settin
 
 def test_an_emptied_log_is_found_by_the_policies_that_it_should_tell_of(settings: Settings, unguarded: Any) -> None:
     with transaction(settings) as connection:
-        store.create_policy(connection, "p", "reward", actor="ada")
+        administration.create_policy(connection, "p", "reward", actor="ada")
     unguarded("TRUNCATE audit_log, audit_head")
     assert verify(settings).first_bad == 1
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import audit, canary, decisions, kinds, ramps, store
+from cogorch_dagster.policies import administration, audit, canary, decisions, drafts, kinds, ramps, store
 from cogorch_dagster.policies.activation import Activation, activate
 from cogorch_dagster.settings import Settings
 
@@ -26,13 +26,13 @@ EVIDENCE = {"verdict": "better", "reason": "a test"}
 
 
 def bring(connection: sa.Connection, policy_id: str, params: dict[str, Any]) -> Activation:
-    draft = store.propose_version(connection, policy_id, params, actor="ada")
+    draft = drafts.propose_version(connection, policy_id, params, actor="ada")
     decision = decisions.approve(connection, policy_id, draft.version, "ada", "good")
     return activate(connection, decision.decision_id, "job")
 
 
 def pace(connection: sa.Connection, policy_id: str = "pace", **changes: Any) -> None:
-    store.create_policy(connection, policy_id, "canary", actor="ada")
+    administration.create_policy(connection, policy_id, "canary", actor="ada")
     bring(connection, policy_id, {**PLAN, **changes})
 
 
@@ -65,7 +65,7 @@ def test_the_own_plan_goes_before_the_default(connection: sa.Connection, rx: str
     done = bring(connection, rx, params(0.6))
     assert (done.share, done.previous, canary.running(connection, rx).plan.ref) == (0.2, "1.0.0", "pace-x@1.0.0")
     # Only routers split their traffic: nothing else ramps, whatever the default says.
-    store.create_policy(connection, "reward-y", "reward", actor="ada")
+    administration.create_policy(connection, "reward-y", "reward", actor="ada")
     bring(connection, "reward-y", {})
     assert bring(connection, "reward-y", {"base": 0.3}).share == 1.0
 
@@ -88,7 +88,7 @@ def test_while_one_ramps_another_waits_and_a_rollback_does_not(connection: sa.Co
     bring(connection, rx, params(0.7))
     pace(connection)
     bring(connection, rx, params(0.6))
-    draft = store.propose_version(connection, rx, params(0.8), actor="ada")
+    draft = drafts.propose_version(connection, rx, params(0.8), actor="ada")
     decisions.approve(connection, rx, draft.version, "ada", "good")
     with pytest.raises(Refused) as refusal:
         activate(connection, draft.ref, "job")
@@ -180,24 +180,15 @@ def test_of_many_judges_one_moves_the_ramp(settings: Settings, ramp: ramps.Ramp)
 
 # Moves the ramp and kills itself right after the server has executed the n-th statement with the given beginning.
 PROCESS = """
-import os, signal, sys
-import sqlalchemy as sa
+import sys
 from cogorch_dagster.platform import database
 from cogorch_dagster.policies import canary
 from cogorch_dagster.settings import load_settings
+from tests.policies.dying import die_after
 
 action, words, nth = sys.argv[1], sys.argv[2], int(sys.argv[3])
-settings = load_settings()
-seen = 0
-
-@sa.event.listens_for(database.engine(settings), "after_cursor_execute")
-def count(connection, cursor, statement, *rest):
-    global seen
-    seen += statement.startswith(words)
-    if seen == nth and statement.startswith(words):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-with database.transaction(settings) as connection:
+die_after(words, nth)
+with database.transaction(load_settings()) as connection:
     ramp = canary.running(connection, "router-x")
     getattr(canary, action)(connection, ramp, "judge", "a reason", {})
 """

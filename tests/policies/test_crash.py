@@ -9,36 +9,25 @@ import pytest
 
 from cogorch_dagster.errors import Refused
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import audit, decisions, store
+from cogorch_dagster.policies import audit, decisions, drafts, store
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.settings import Settings
 
 # Kills itself right after the server has executed the n-th statement that begins with the given words.
 PROCESS = """
-import os, signal, sys
+import sys
 import sqlalchemy as sa
 from cogorch_dagster.platform import database
 from cogorch_dagster.policies import decisions
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.settings import load_settings
+from tests.policies.dying import die, die_after
 
 words, nth = sys.argv[1], int(sys.argv[2])
 settings = load_settings()
-engine = database.engine(settings)
-seen = 0
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-@sa.event.listens_for(engine, "after_cursor_execute")
-def count(connection, cursor, statement, *rest):
-    global seen
-    seen += statement.startswith(words)
-    if seen == nth and statement.startswith(words):
-        die()
-
+die_after(words, nth)
 if words == "COMMIT":
-    sa.event.listen(engine, "commit", lambda connection: die())
+    sa.event.listen(database.engine(settings), "commit", lambda connection: die())
 with database.transaction(settings) as connection:
     for decision in decisions.waiting(connection):
         activate(connection, decision.decision_id, "job")
@@ -76,7 +65,7 @@ def snapshot(settings: Settings) -> Any:
 
 def test_kill_at_any_point_of_an_activation(settings: Settings, router: str, params: Any) -> None:
     with transaction(settings) as connection:
-        store.propose_version(connection, router, params(0.6), actor="rule:x")
+        drafts.propose_version(connection, router, params(0.6), actor="rule:x")
         approval = decisions.approve(connection, router, "1.0.1", "ada", "good")
     before = snapshot(settings)
     for words, nth in BEFORE_COMMIT:
@@ -95,7 +84,7 @@ def test_kill_at_any_point_of_an_activation(settings: Settings, router: str, par
 
 def test_the_next_run_completes_what_a_killed_one_began(settings: Settings, router: str, params: Any) -> None:
     with transaction(settings) as connection:
-        store.propose_version(connection, router, params(0.6), actor="rule:x")
+        drafts.propose_version(connection, router, params(0.6), actor="rule:x")
         decisions.approve(connection, router, "1.0.1", "ada", "good")
     assert run_job("UPDATE policy_versions", 2).returncode == -signal.SIGKILL
     assert run_job("never", 1).returncode == 0

@@ -65,3 +65,10 @@ def test_parse_ref() -> None:
 def test_parse_ref_refuses(text: str) -> None:
     with pytest.raises(InvalidInput, match=r"1\.0\.1|characters"):
         document.parse_ref(text)
+
+
+def test_a_policy_without_a_version_is_its_own_example() -> None:
+    with pytest.raises(InvalidInput, match=r"'agent-policy' names no version; .* such as agent-policy@1\.0\.1"):
+        document.parse_ref("agent-policy")
+    with pytest.raises(InvalidInput, match=r"such as router-core@1\.0\.1"):
+        document.parse_ref("Not An Id")

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import audit, canary, decisions, store
+from cogorch_dagster.policies import administration, audit, autonomy, canary, decisions, drafts, store
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.policies.guards import checks
 from cogorch_dagster.policies.params_file import params_from_file
@@ -28,8 +28,8 @@ def rule(body: str, scope: Mapping[str, str] | None = ROUTERS) -> dict[str, Any]
 def put(connection: sa.Connection, policy_id: str, params: Mapping[str, Any], kind: str = "guard") -> str:
     """Propose, approve and activate; returns the reference."""
     if policy_id not in {each.policy_id for each in store.policies(connection)}:
-        store.create_policy(connection, policy_id, kind, actor="ada")
-    draft = store.propose_version(connection, policy_id, params, actor="ada")
+        administration.create_policy(connection, policy_id, kind, actor="ada")
+    draft = drafts.propose_version(connection, policy_id, params, actor="ada")
     decisions.approve(connection, policy_id, draft.version, "ada", "good")
     activate(connection, draft.ref, "ada")
     return draft.ref
@@ -41,7 +41,7 @@ def documented(name: str) -> dict[str, Any]:
 
 def refusal(connection: sa.Connection, policy_id: str, params: Mapping[str, Any]) -> Refused:
     with pytest.raises(Refused) as caught:
-        store.propose_version(connection, policy_id, params, actor="rule:x")
+        drafts.propose_version(connection, policy_id, params, actor="rule:x")
     return caught.value
 
 
@@ -85,7 +85,7 @@ def test_an_arm_that_a_tenant_has_barred(connection: sa.Connection, rx: str, par
 def test_a_rule_that_comes_after_the_approval_stops_the_activation(
     connection: sa.Connection, rx: str, params: Any
 ) -> None:
-    store.propose_version(connection, rx, params(0.95), actor="rule:x")
+    drafts.propose_version(connection, rx, params(0.95), actor="rule:x")
     decisions.approve(connection, rx, "1.0.1", "ada", "good")
     put(connection, "weight-cap", documented("weight-cap"))
     for _ in range(2):
@@ -101,14 +101,14 @@ def test_a_rule_that_comes_after_the_approval_stops_the_activation(
 def test_a_rule_that_comes_after_the_proposal_stops_the_approval(
     connection: sa.Connection, rx: str, params: Any
 ) -> None:
-    store.propose_version(connection, rx, params(0.95), actor="rule:x")
+    drafts.propose_version(connection, rx, params(0.95), actor="rule:x")
     put(connection, "weight-cap", documented("weight-cap"))
     with pytest.raises(Refused) as caught:
         decisions.approve(connection, rx, "1.0.1", "ada", "good")
     assert caught.value.reason == "guard_violated"
-    store.set_mode(connection, rx, "autonomous_all", actor="ada", reason="test")
+    administration.set_mode(connection, rx, "autonomous_all", actor="ada", reason="test")
     with pytest.raises(Refused) as caught:
-        decisions.apply_mode(connection, rx, "1.0.1")
+        autonomy.apply_mode(connection, rx, "1.0.1")
     assert caught.value.reason == "guard_violated"
     assert decisions.decisions_of(connection, rx, "1.0.1") == []
     assert decisions.reject(connection, rx, "1.0.1", "ada", "the rule says no").action == "reject"
@@ -117,10 +117,10 @@ def test_a_rule_that_comes_after_the_proposal_stops_the_approval(
 def test_two_transactions_cannot_pass_each_other(settings: Settings, router: str, params: Any) -> None:
     """The rule is activated but not committed when the other activation begins, which waits and then sees it."""
     with transaction(settings) as connection:
-        store.propose_version(connection, router, params(0.95), actor="rule:x")
+        drafts.propose_version(connection, router, params(0.95), actor="rule:x")
         decisions.approve(connection, router, "1.0.1", "ada", "good")
-        store.create_policy(connection, "weight-cap", "guard", actor="ada")
-        store.propose_version(connection, "weight-cap", documented("weight-cap"), actor="ada")
+        administration.create_policy(connection, "weight-cap", "guard", actor="ada")
+        drafts.propose_version(connection, "weight-cap", documented("weight-cap"), actor="ada")
         decisions.approve(connection, "weight-cap", "1.0.0", "ada", "good")
     outcome: list[str] = []
 
@@ -151,7 +151,7 @@ def test_the_input_tells_step_actor_policy_and_both_versions(connection: sa.Conn
         input.active.version, input.active.params.modelWeights.a, input.candidate.version,
         input.candidate.params.modelWeights.a])
 }"""
-    store.propose_version(connection, rx, params(0.6), actor="rule:x")
+    drafts.propose_version(connection, rx, params(0.6), actor="rule:x")
     put(connection, "witness", rule(body))
     seen = str(refusal(connection, rx, params(0.7)))
     assert '["propose","rule:x","router-x","router","router:x","1.0.0",0.5,"1.0.2",0.7]' in seen.replace(", ", ",")
@@ -280,9 +280,9 @@ def test_too_large_a_version_is_refused_without_asking(connection: sa.Connection
 
 
 def test_an_unsound_rule_is_not_stored(connection: sa.Connection) -> None:
-    store.create_policy(connection, "bad", "guard", actor="ada")
+    administration.create_policy(connection, "bad", "guard", actor="ada")
     with pytest.raises(InvalidInput, match=r"rego: line 3: undefined function nosuch"):
-        store.propose_version(connection, "bad", rule('deny contains "x" if nosuch(input.step)'), actor="ada")
+        drafts.propose_version(connection, "bad", rule('deny contains "x" if nosuch(input.step)'), actor="ada")
     assert store.versions(connection, "bad") == []
 
 

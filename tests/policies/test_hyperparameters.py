@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogorch_dagster.errors import InvalidInput
-from cogorch_dagster.policies import hyperparameters, kinds
+from cogorch_dagster.policies import hyperparameters, kinds, ranges
 from cogorch_dagster.policies.architecture import DROPOUT
-from cogorch_dagster.policies.hyperparameters import AGENT_KINDS, ARCHITECTURE, LEVELS, PARAMETERS, violations
-from cogorch_dagster.policies.parameter import Level, Parameter
+from cogorch_dagster.policies.hyperparameters import AGENT_KINDS, ARCHITECTURE, PARAMETERS
+from cogorch_dagster.policies.parameter import LEVELS, Level, Parameter
+from cogorch_dagster.policies.ranges import violations
 from cogorch_dagster.policies.seed import documents
 
 SEEDS: dict[str, dict[str, Any]] = {each["kind"]: each["params"] for each in documents() if each["kind"] in PARAMETERS}
@@ -161,8 +162,8 @@ def test_every_message_names_the_range_that_is_accepted_now(level: Level, data: 
     for found in named:
         assert found is not None
         assert (float(found[1]), float(found[2])) == pytest.approx((low, high), rel=1e-8)
-    assert hyperparameters.allowed("dqn", before, level)[parameter.name] == (low, high)
-    assert hyperparameters.allowed("dqn", None, level)[parameter.name] == parameter.bounds(level)
+    assert ranges.allowed("dqn", before, level)[parameter.name] == (low, high)
+    assert ranges.allowed("dqn", None, level)[parameter.name] == parameter.bounds(level)
 
 
 def test_a_message_names_a_remedy_that_there_is() -> None:

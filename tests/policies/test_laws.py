@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from cogorch_dagster.errors import Refused
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import audit, decisions, flags, store
+from cogorch_dagster.policies import administration, audit, autonomy, decisions, drafts, flags, store
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.settings import Settings
 
@@ -33,7 +33,7 @@ def test_life_cycle(settings: Settings, params: Any) -> None:
             self.refusals: set[str] = set()
             with transaction(settings) as connection:
                 flags.set_flag(connection, flags.LEARNING, True, actor="law", reason="fresh example")
-                store.create_policy(connection, self.policy, "router", actor="law")
+                administration.create_policy(connection, self.policy, "router", actor="law")
 
         def step(self, action: Any) -> Any:
             """Run one step in a transaction of its own; a refusal must have changed nothing."""
@@ -62,7 +62,7 @@ def test_life_cycle(settings: Settings, params: Any) -> None:
         @rule(weight=st.sampled_from([0.1, 0.3, 0.6]), bump=st.sampled_from(["patch", "minor"]), low=st.floats(-1, 1))
         def propose(self, weight: float, bump: Any, low: float) -> None:
             evidence = {"ci95": [low, low + 0.1]}
-            self.step(lambda c: store.propose_version(c, self.policy, params(weight), evidence, actor="l", bump=bump))
+            self.step(lambda c: drafts.propose_version(c, self.policy, params(weight), evidence, actor="l", bump=bump))
 
         @precondition(lambda self: self.has_versions())
         @rule(
@@ -87,11 +87,11 @@ def test_life_cycle(settings: Settings, params: Any) -> None:
             self.activations += len(self.step(run) or [])
 
         @precondition(lambda self: self.has_versions())
-        @rule(mode=st.sampled_from(store.MODES), number=picks)
+        @rule(mode=st.sampled_from(administration.MODES), number=picks)
         def let_the_mode_decide(self, mode: store.Mode, number: int) -> None:
             def run(connection: Any) -> Any:
-                store.set_mode(connection, self.policy, mode, actor="law", reason="trial")
-                return decisions.apply_mode(connection, self.policy, self.pick(number))
+                administration.set_mode(connection, self.policy, mode, actor="law", reason="trial")
+                return autonomy.apply_mode(connection, self.policy, self.pick(number))
 
             decision = self.step(run)
             assert decision is None or decision.actor == f"rule:{mode}" != "rule:manual"
@@ -102,7 +102,7 @@ def test_life_cycle(settings: Settings, params: Any) -> None:
 
         @rule()
         def expire(self) -> None:
-            self.step(lambda c: store.expire_drafts(c, timedelta(0)))
+            self.step(lambda c: drafts.expire_drafts(c, timedelta(0)))
 
         def has_versions(self) -> bool:
             return bool(self.everything()[0])

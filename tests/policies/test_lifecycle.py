@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from cogorch_dagster.errors import CogorchError, InvalidInput, Refused
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import audit, decisions, flags, store
+from cogorch_dagster.policies import administration, audit, autonomy, decisions, drafts, flags, store
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.settings import Settings
 
@@ -27,63 +27,63 @@ def turn_learning(connection: sa.Connection, value: bool) -> None:
 def test_a_proposal_bumps_the_patch_and_expires_the_older_draft(
     connection: sa.Connection, rx: str, params: Any
 ) -> None:
-    first = store.propose_version(connection, rx, params(0.6), {"ci95": [0.1, 0.2]}, actor="rule:x")
-    second = store.propose_version(connection, rx, params(0.7), actor="rule:x")
+    first = drafts.propose_version(connection, rx, params(0.6), {"ci95": [0.1, 0.2]}, actor="rule:x")
+    second = drafts.propose_version(connection, rx, params(0.7), actor="rule:x")
     assert (first.version, first.status, first.parent, first.evidence) == (
         "1.0.1", "draft", "1.0.0", {"ci95": [0.1, 0.2]},
     )  # fmt: skip
     assert second.version == "1.0.2"
     assert store.version(connection, rx, "1.0.1").status == "expired"
-    assert store.propose_version(connection, rx, params(0.8), actor="ada", bump="minor").version == "1.1.0"
-    assert store.propose_version(connection, rx, params(0.9), actor="ada", bump="major").version == "2.0.0"
+    assert drafts.propose_version(connection, rx, params(0.8), actor="ada", bump="minor").version == "1.1.0"
+    assert drafts.propose_version(connection, rx, params(0.9), actor="ada", bump="major").version == "2.0.0"
     with refusal(reason="expired"):
         decisions.approve(connection, rx, "1.0.1", "ada", "too late")
 
 
 def test_the_same_proposal_again_is_the_same_draft(connection: sa.Connection, rx: str, params: Any) -> None:
-    first = store.propose_version(connection, rx, params(0.6), {"ci95": [0.1, 0.2]}, actor="rule:x")
-    assert store.propose_version(connection, rx, params(0.6), {"ci95": [0.1, 0.2]}, actor="rule:x") == first
-    other = store.propose_version(connection, rx, params(0.6), {"ci95": [0.1, 0.3]}, actor="rule:x")
+    first = drafts.propose_version(connection, rx, params(0.6), {"ci95": [0.1, 0.2]}, actor="rule:x")
+    assert drafts.propose_version(connection, rx, params(0.6), {"ci95": [0.1, 0.2]}, actor="rule:x") == first
+    other = drafts.propose_version(connection, rx, params(0.6), {"ci95": [0.1, 0.3]}, actor="rule:x")
     assert other.version == "1.0.2"
 
 
 def test_an_expired_proposal_may_come_back_under_a_new_number(connection: sa.Connection, rx: str, params: Any) -> None:
-    store.propose_version(connection, rx, params(0.6), actor="ada")
-    store.propose_version(connection, rx, params(0.7), actor="ada")
-    assert store.propose_version(connection, rx, params(0.6), actor="ada").version == "1.0.3"
+    drafts.propose_version(connection, rx, params(0.6), actor="ada")
+    drafts.propose_version(connection, rx, params(0.7), actor="ada")
+    assert drafts.propose_version(connection, rx, params(0.6), actor="ada").version == "1.0.3"
 
 
 def test_proposals_that_are_refused(connection: sa.Connection, rx: str, params: Any) -> None:
     with refusal(reason="no_change"):
-        store.propose_version(connection, rx, params(0.5), actor="ada")
+        drafts.propose_version(connection, rx, params(0.5), actor="ada")
     with refusal(reason="unknown_policy", match="known policies: router-x"):
-        store.propose_version(connection, "nobody", params(), actor="ada")
+        drafts.propose_version(connection, "nobody", params(), actor="ada")
     with refusal(reason="unknown_version"):
-        store.propose_version(connection, rx, params(0.6), parent="0.9.0", actor="ada")
-    store.propose_version(connection, rx, params(0.6), actor="ada")
+        drafts.propose_version(connection, rx, params(0.6), parent="0.9.0", actor="ada")
+    drafts.propose_version(connection, rx, params(0.6), actor="ada")
     with refusal(reason="stale_parent", match=r"1\.0\.0 is active"):
-        store.propose_version(connection, rx, params(0.7), parent="1.0.1", actor="ada")
+        drafts.propose_version(connection, rx, params(0.7), parent="1.0.1", actor="ada")
     with refusal(InvalidInput, match="sum to"):
-        store.propose_version(connection, rx, params(modelWeights={"a": 0.9}), actor="ada")
+        drafts.propose_version(connection, rx, params(modelWeights={"a": 0.9}), actor="ada")
     with refusal(InvalidInput, match="finite"):
-        store.propose_version(connection, rx, params(0.6), {"ci95": [float("nan"), 1]}, actor="ada")
+        drafts.propose_version(connection, rx, params(0.6), {"ci95": [float("nan"), 1]}, actor="ada")
     assert len(store.versions(connection, rx)) == 2
 
 
 def test_policies_are_created_once_with_a_known_kind(connection: sa.Connection, rx: str) -> None:
     with refusal(reason="policy_exists"):
-        store.create_policy(connection, rx, "router", actor="ada")
+        administration.create_policy(connection, rx, "router", actor="ada")
     with refusal(InvalidInput, match="unknown kind 'toaster'"):
-        store.create_policy(connection, "new", "toaster", actor="ada")
+        administration.create_policy(connection, "new", "toaster", actor="ada")
     with refusal(InvalidInput, match="policy id 'Not Good'"):
-        store.create_policy(connection, "Not Good", "router", actor="ada")
+        administration.create_policy(connection, "Not Good", "router", actor="ada")
     with refusal(InvalidInput, match="threshold must be 0 to 1"):
-        store.create_policy(connection, "new", "router", threshold=2, actor="ada")
+        administration.create_policy(connection, "new", "router", threshold=2, actor="ada")
     assert [each.policy_id for each in store.policies(connection)] == [rx]
 
 
 def test_approval_names_digest_actor_and_reason(connection: sa.Connection, rx: str, params: Any) -> None:
-    draft = store.propose_version(connection, rx, params(0.6), actor="rule:x")
+    draft = drafts.propose_version(connection, rx, params(0.6), actor="rule:x")
     with refusal(reason="digest_mismatch", match="names sha256:0"):
         decisions.approve(connection, rx, "1.0.1", "ada", "looks good", digest="sha256:0")
     with refusal(InvalidInput, match="reason must have"):
@@ -105,16 +105,16 @@ def test_approval_names_digest_actor_and_reason(connection: sa.Connection, rx: s
 
 def test_approval_of_edited_parameters_is_refused(settings: Settings, router: str, params: Any, unguarded: Any) -> None:
     with transaction(settings) as connection:
-        store.propose_version(connection, router, params(0.6), actor="rule:x")
+        drafts.propose_version(connection, router, params(0.6), actor="rule:x")
     unguarded("UPDATE policy_versions SET params = jsonb_set(params, '{timeoutMs}', '9') WHERE version = '1.0.1'")
     with refusal(reason="digest_mismatch", match="edited"), transaction(settings) as connection:
         decisions.approve(connection, router, "1.0.1", "ada", "looks good")
 
 
 def test_the_latest_approval_counts(connection: sa.Connection, rx: str, params: Any) -> None:
-    store.propose_version(connection, rx, params(0.6), actor="rule:x")
+    drafts.propose_version(connection, rx, params(0.6), actor="rule:x")
     old = decisions.approve(connection, rx, "1.0.1", "ada", "good")
-    store.propose_version(connection, rx, params(0.7), actor="rule:x")
+    drafts.propose_version(connection, rx, params(0.7), actor="rule:x")
     assert store.version(connection, rx, "1.0.1").status == "approved"
     new = decisions.approve(connection, rx, "1.0.2", "ada", "better")
     assert decisions.waiting(connection, rx) == [new]
@@ -124,12 +124,12 @@ def test_the_latest_approval_counts(connection: sa.Connection, rx: str, params: 
 
 
 def test_rejection_ends_a_draft_and_takes_back_an_approval(connection: sa.Connection, rx: str, params: Any) -> None:
-    store.propose_version(connection, rx, params(0.6), actor="rule:x")
+    drafts.propose_version(connection, rx, params(0.6), actor="rule:x")
     decisions.reject(connection, rx, "1.0.1", "ada", "too bold")
     assert store.version(connection, rx, "1.0.1").status == "rejected"
     with refusal(reason="rejected"):
         decisions.approve(connection, rx, "1.0.1", "bob", "but still")
-    store.propose_version(connection, rx, params(0.7), actor="rule:x")
+    drafts.propose_version(connection, rx, params(0.7), actor="rule:x")
     approval = decisions.approve(connection, rx, "1.0.2", "ada", "good")
     with refusal(reason="digest_mismatch"):
         decisions.reject(connection, rx, "1.0.2", "bob", "no", digest="sha256:0")
@@ -147,7 +147,7 @@ def test_rollback_returns_to_an_older_version_and_needs_a_new_decision_each_time
 ) -> None:
     with refusal(reason="already_active"):
         decisions.rollback(connection, rx, "1.0.0", "ada", "hm")
-    store.propose_version(connection, rx, params(0.6), actor="rule:x")
+    drafts.propose_version(connection, rx, params(0.6), actor="rule:x")
     with refusal(reason="never_active"):
         decisions.rollback(connection, rx, "1.0.1", "ada", "hm")
     decisions.approve(connection, rx, "1.0.1", "ada", "good")
@@ -168,7 +168,7 @@ def test_rollback_returns_to_an_older_version_and_needs_a_new_decision_each_time
 
 def test_a_rollback_overrides_a_waiting_approval(connection: sa.Connection, rx: str, params: Any) -> None:
     for number, share in (("1.0.1", 0.6), ("1.0.2", 0.7)):
-        store.propose_version(connection, rx, params(share), actor="rule:x")
+        drafts.propose_version(connection, rx, params(share), actor="rule:x")
         decisions.approve(connection, rx, number, "ada", "good")
         if number == "1.0.1":
             activate(connection, f"{rx}@1.0.1", "ada")
@@ -180,21 +180,21 @@ def test_a_rollback_overrides_a_waiting_approval(connection: sa.Connection, rx: 
 def test_activation_expires_drafts_that_were_compared_with_the_old_version(
     connection: sa.Connection, rx: str, params: Any
 ) -> None:
-    store.propose_version(connection, rx, params(0.6), actor="rule:x")
+    drafts.propose_version(connection, rx, params(0.6), actor="rule:x")
     decisions.approve(connection, rx, "1.0.1", "ada", "good")
-    store.propose_version(connection, rx, params(0.7), actor="rule:x")
+    drafts.propose_version(connection, rx, params(0.7), actor="rule:x")
     activate(connection, f"{rx}@1.0.1", "ada")
     assert store.version(connection, rx, "1.0.2").status == "expired"
 
 
 def test_drafts_expire_with_age(connection: sa.Connection, rx: str, params: Any) -> None:
-    store.propose_version(connection, rx, params(0.6), actor="rule:x")
-    assert store.expire_drafts(connection, timedelta(hours=1)) == []
-    assert [each.ref for each in store.expire_drafts(connection, timedelta(0))] == ["router-x@1.0.1"]
+    drafts.propose_version(connection, rx, params(0.6), actor="rule:x")
+    assert drafts.expire_drafts(connection, timedelta(hours=1)) == []
+    assert [each.ref for each in drafts.expire_drafts(connection, timedelta(0))] == ["router-x@1.0.1"]
     assert store.version(connection, rx, "1.0.1").status == "expired"
     assert audit.records(connection)[0].event == "version.expired"
     with refusal(InvalidInput, match="negative"):
-        store.expire_drafts(connection, timedelta(seconds=-1))
+        drafts.expire_drafts(connection, timedelta(seconds=-1))
 
 
 @pytest.mark.parametrize(
@@ -216,23 +216,25 @@ def test_drafts_expire_with_age(connection: sa.Connection, rx: str, params: Any)
 def test_modes(
     connection: sa.Connection, rx: str, params: Any, mode: store.Mode, evidence: Any, approved_by: str | None
 ) -> None:
-    store.set_mode(connection, rx, mode, threshold=0.05, actor="ada", reason="trial")
-    store.propose_version(connection, rx, params(0.6), evidence, actor="rule:x")
-    decision = decisions.apply_mode(connection, rx, "1.0.1")
+    administration.set_mode(connection, rx, mode, threshold=0.05, actor="ada", reason="trial")
+    drafts.propose_version(connection, rx, params(0.6), evidence, actor="rule:x")
+    decision = autonomy.apply_mode(connection, rx, "1.0.1")
     assert (decision and decision.actor) == approved_by
-    assert decisions.apply_mode(connection, rx, "1.0.1") is None
+    assert autonomy.apply_mode(connection, rx, "1.0.1") is None
 
 
 def test_a_rule_does_not_override_a_waiting_decision(connection: sa.Connection, rx: str, params: Any) -> None:
-    store.propose_version(connection, rx, params(0.6), actor="rule:x")
+    drafts.propose_version(connection, rx, params(0.6), actor="rule:x")
     decisions.approve(connection, rx, "1.0.1", "ada", "good")
-    store.propose_version(connection, rx, params(0.7), actor="rule:x")
-    store.set_mode(connection, rx, "autonomous_all", actor="ada", reason="trial")
-    assert decisions.apply_mode(connection, rx, "1.0.2") is None
+    drafts.propose_version(connection, rx, params(0.7), actor="rule:x")
+    administration.set_mode(connection, rx, "autonomous_all", actor="ada", reason="trial")
+    assert autonomy.apply_mode(connection, rx, "1.0.2") is None
 
 
 def test_mode_changes_are_recorded(connection: sa.Connection, rx: str) -> None:
-    changed = store.set_mode(connection, rx, "autonomous_threshold", threshold=0.1, actor="ada", reason="trust")
+    changed = administration.set_mode(
+        connection, rx, "autonomous_threshold", threshold=0.1, actor="ada", reason="trust"
+    )
     assert (changed.mode, changed.threshold) == ("autonomous_threshold", 0.1)
     assert audit.records(connection)[0].payload == {
         "from": {"mode": "manual", "threshold": 0.03},
@@ -240,22 +242,22 @@ def test_mode_changes_are_recorded(connection: sa.Connection, rx: str) -> None:
         "reason": "trust",
     }
     with refusal(InvalidInput, match="none of manual"):
-        store.set_mode(connection, rx, "yolo", actor="ada", reason="x")  # type: ignore[arg-type]
+        administration.set_mode(connection, rx, "yolo", actor="ada", reason="x")  # type: ignore[arg-type]
 
 
 def test_kill_switch_stops_learning_but_neither_people_nor_rollback(
     connection: sa.Connection, rx: str, params: Any
 ) -> None:
-    store.propose_version(connection, rx, params(0.6), actor="rule:x")
+    drafts.propose_version(connection, rx, params(0.6), actor="rule:x")
     decisions.approve(connection, rx, "1.0.1", "ada", "good")
     activate(connection, f"{rx}@1.0.1", "ada")
-    store.propose_version(connection, rx, params(0.7), actor="rule:x")
-    store.set_mode(connection, rx, "autonomous_all", actor="ada", reason="trial")
+    drafts.propose_version(connection, rx, params(0.7), actor="rule:x")
+    administration.set_mode(connection, rx, "autonomous_all", actor="ada", reason="trial")
     turn_learning(connection, False)
     with refusal(reason="learning_disabled", match="kill switch"):
-        store.propose_version(connection, rx, params(0.8), actor="ada")
+        drafts.propose_version(connection, rx, params(0.8), actor="ada")
     with refusal(reason="learning_disabled"):
-        decisions.apply_mode(connection, rx, "1.0.2")
+        autonomy.apply_mode(connection, rx, "1.0.2")
     decisions.approve(connection, rx, "1.0.2", "ada", "for later")
     with refusal(reason="learning_disabled"):
         activate(connection, f"{rx}@1.0.2", "ada")
@@ -266,7 +268,7 @@ def test_kill_switch_stops_learning_but_neither_people_nor_rollback(
 def test_an_approval_made_while_learning_is_off_is_activated_once_it_is_on(
     connection: sa.Connection, rx: str, params: Any
 ) -> None:
-    store.propose_version(connection, rx, params(0.6), actor="rule:x")
+    drafts.propose_version(connection, rx, params(0.6), actor="rule:x")
     turn_learning(connection, False)
     decisions.approve(connection, rx, "1.0.1", "ada", "for later")
     turn_learning(connection, True)

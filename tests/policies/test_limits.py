@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from cogorch_dagster.errors import InvalidInput, Refused
-from cogorch_dagster.policies import audit, decisions, kinds, store
+from cogorch_dagster.policies import administration, audit, autonomy, decisions, drafts, kinds, store
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.policies.document import as_document, digest
 from cogorch_dagster.policies.seed import documents
@@ -34,13 +34,13 @@ cases = pytest.mark.parametrize(("change", "reason", "said"), list(WRONG.values(
 @pytest.fixture
 def agent(connection: sa.Connection) -> str:
     """A policy of kind dqn whose 1.0.0 holds `IN_FORCE` and is active."""
-    store.create_policy(connection, AGENT, "dqn", "agent:x", actor="ada")
+    administration.create_policy(connection, AGENT, "dqn", "agent:x", actor="ada")
     put(connection, IN_FORCE)
     return AGENT
 
 
 def put(connection: sa.Connection, params: dict[str, Any]) -> str:
-    draft = store.propose_version(connection, AGENT, params, actor="ada")
+    draft = drafts.propose_version(connection, AGENT, params, actor="ada")
     decisions.approve(connection, AGENT, draft.version, "ada", "good")
     activate(connection, draft.ref, "ada")
     return draft.version
@@ -101,22 +101,22 @@ def test_what_is_right_and_approved_around_the_package_is_activated(connection: 
 @cases
 @pytest.mark.parametrize("mode", ["manual", "autonomous_all"])
 def test_propose(connection: sa.Connection, agent: str, mode: Any, change: Any, reason: str, said: str) -> None:
-    store.set_mode(connection, agent, mode, actor="ada", reason="r")
+    administration.set_mode(connection, agent, mode, actor="ada", reason="r")
     params = {**IN_FORCE, **change}
     if reason != "invalid_params":
-        refusal = refused(connection, lambda: store.propose_version(connection, agent, params, actor="rule:tuning"))
+        refusal = refused(connection, lambda: drafts.propose_version(connection, agent, params, actor="rule:tuning"))
         assert refusal.reason == reason
         with pytest.raises(Refused, match=said):
             raise refusal
     else:
         with pytest.raises(InvalidInput, match=said):
-            store.propose_version(connection, agent, params, actor="rule:tuning")
+            drafts.propose_version(connection, agent, params, actor="rule:tuning")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_propose_no_finite_number(connection: sa.Connection, agent: str, value: float) -> None:
     with pytest.raises(InvalidInput, match=r"learningRate: .*finite number .*; choose 1e-06 to 0\.1"):
-        store.propose_version(connection, agent, {**IN_FORCE, "learningRate": value}, actor="ada")
+        drafts.propose_version(connection, agent, {**IN_FORCE, "learningRate": value}, actor="ada")
 
 
 @cases
@@ -131,13 +131,13 @@ def test_approve(connection: sa.Connection, agent: str, change: Any, reason: str
 @cases
 @pytest.mark.parametrize("mode", ["autonomous_threshold", "autonomous_all"])
 def test_approve_by_rule(connection: sa.Connection, agent: str, mode: Any, change: Any, reason: str, said: str) -> None:
-    store.set_mode(connection, agent, mode, threshold=0, actor="ada", reason="r")
+    administration.set_mode(connection, agent, mode, threshold=0, actor="ada", reason="r")
     write(connection, {**IN_FORCE, **change})
     connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
     connection.execute(
         sa.text("""UPDATE policy_versions SET evidence = '{"ci95": [0.5, 0.6]}' WHERE version = '9.0.0'""")
     )
-    refusal = refused(connection, lambda: decisions.apply_mode(connection, agent, "9.0.0"))
+    refusal = refused(connection, lambda: autonomy.apply_mode(connection, agent, "9.0.0"))
     assert refusal.reason == reason
 
 
@@ -158,7 +158,7 @@ def test_the_database_holds_no_other_number(connection: sa.Connection, agent: st
 
 def test_out_of_bounds_names_what_is_accepted_now(connection: sa.Connection, agent: str) -> None:
     far = {**IN_FORCE, "learningRate": 0.012}
-    refusal = refused(connection, lambda: store.propose_version(connection, agent, far, actor="ada"))
+    refusal = refused(connection, lambda: drafts.propose_version(connection, agent, far, actor="ada"))
     assert "choose 0.00266666667 to 0.01, one step from the 0.008 in force" in str(refusal)
     assert put(connection, {**IN_FORCE, "learningRate": 0.00266666667}) == "1.0.1"
 
@@ -166,36 +166,36 @@ def test_out_of_bounds_names_what_is_accepted_now(connection: sa.Connection, age
 def test_a_decision_names_the_approval_that_it_ends(connection: sa.Connection, agent: str) -> None:
     made = []
     for rate in (0.004, 0.005):
-        draft = store.propose_version(connection, agent, {**IN_FORCE, "learningRate": rate}, actor="ada")
+        draft = drafts.propose_version(connection, agent, {**IN_FORCE, "learningRate": rate}, actor="ada")
         made.append(decisions.approve(connection, agent, draft.version, "ada", "good"))
     assert [decisions.expired_by(connection, each) for each in made] == [[], ["agent-x@1.0.1"]]
     assert store.version(connection, agent, "1.0.1").status == "expired"
 
 
 def test_the_first_version_has_bounds_but_no_step(connection: sa.Connection) -> None:
-    store.create_policy(connection, AGENT, "dqn", strictness="strict", actor="ada")
-    refusal = refused(connection, lambda: store.propose_version(connection, AGENT, IN_FORCE, actor="ada"))
+    administration.create_policy(connection, AGENT, "dqn", strictness="strict", actor="ada")
+    refusal = refused(connection, lambda: drafts.propose_version(connection, AGENT, IN_FORCE, actor="ada"))
     assert refusal.reason == "out_of_bounds"
     assert put(connection, {**IN_FORCE, "learningRate": 1e-4, "epsilon": 1}) == "1.0.0"
 
 
 def test_a_level_holds_for_approvals_that_wait(connection: sa.Connection, agent: str) -> None:
-    draft = store.propose_version(connection, agent, {**IN_FORCE, "learningRate": 0.004}, actor="ada")
+    draft = drafts.propose_version(connection, agent, {**IN_FORCE, "learningRate": 0.004}, actor="ada")
     decisions.approve(connection, agent, draft.version, "ada", "good")
-    store.set_strictness(connection, agent, "strict", actor="eve", reason="an audit")
+    administration.set_strictness(connection, agent, "strict", actor="eve", reason="an audit")
     refusal = refused(connection, lambda: activate(connection, draft.ref, "ada"))
     assert refusal.reason == "out_of_bounds"
     assert "learningRate 0.004 is above the largest at level strict, 0.003" in str(refusal)
-    store.set_strictness(connection, agent, "wide", actor="eve", reason="over")
+    administration.set_strictness(connection, agent, "wide", actor="eve", reason="over")
     assert activate(connection, draft.ref, "ada").version == draft.version
 
 
 def test_wide_lets_further_steps_through(connection: sa.Connection, agent: str) -> None:
-    store.set_strictness(connection, agent, "wide", actor="eve", reason="a trial")
+    administration.set_strictness(connection, agent, "wide", actor="eve", reason="a trial")
     assert put(connection, {**IN_FORCE, "learningRate": 0.08}) == "1.0.1"
     refusal = refused(
         connection,
-        lambda: store.propose_version(connection, agent, {**IN_FORCE, "learningRate": 0.0079}, actor="ada"),
+        lambda: drafts.propose_version(connection, agent, {**IN_FORCE, "learningRate": 0.0079}, actor="ada"),
     )
     assert refusal.reason == "step_too_large"
     assert "choose 0.008 to 0.1, and go on from there" in str(refusal)
@@ -205,16 +205,16 @@ def test_wide_lets_further_steps_through(connection: sa.Connection, agent: str) 
 def test_steps_are_measured_from_what_is_in_force_by_now(connection: sa.Connection, agent: str) -> None:
     far = {**IN_FORCE, "learningRate": 0.002}
     assert refused(
-        connection, lambda: store.propose_version(connection, agent, far, actor="ada")
+        connection, lambda: drafts.propose_version(connection, agent, far, actor="ada")
     ).reason == "step_too_large"  # fmt: skip
     put(connection, {**IN_FORCE, "learningRate": 0.004})
-    draft = store.propose_version(connection, agent, far, actor="ada")
+    draft = drafts.propose_version(connection, agent, far, actor="ada")
     decisions.approve(connection, agent, draft.version, "ada", "good")
     assert activate(connection, draft.ref, "ada").previous == "1.0.1"
 
 
 def test_no_step_is_measured_from_a_row_that_was_edited(connection: sa.Connection, agent: str) -> None:
-    near = store.propose_version(connection, agent, {**IN_FORCE, "learningRate": 0.004}, actor="ada")
+    near = drafts.propose_version(connection, agent, {**IN_FORCE, "learningRate": 0.004}, actor="ada")
     connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
     connection.execute(
         sa.text("UPDATE policy_versions SET params = params || '{\"learningRate\": null}' WHERE version = '1.0.0'")
@@ -227,7 +227,7 @@ def test_no_step_is_measured_from_a_row_that_was_edited(connection: sa.Connectio
 def test_a_rollback_may_be_a_large_step_out_of_bounds(connection: sa.Connection, agent: str) -> None:
     for rate in (0.003, 0.0015):
         put(connection, {**IN_FORCE, "learningRate": rate})
-    store.set_strictness(connection, agent, "strict", actor="eve", reason="an audit")
+    administration.set_strictness(connection, agent, "strict", actor="eve", reason="an audit")
     decisions.rollback(connection, agent, "1.0.0", "ada", "worse")
     assert activate(connection, f"{agent}@1.0.0", "ada").previous == "1.0.2"
     # And from there a step leads back into the level.
@@ -263,7 +263,7 @@ def test_what_a_kind_does_not_read_as_it_is_stored_is_refused(connection: sa.Con
 
 
 def test_a_document_from_before_a_parameter_existed_comes_into_force_as_it_is(connection: sa.Connection) -> None:
-    store.create_policy(connection, "scaler", "autoscaler", actor="ada")
+    administration.create_policy(connection, "scaler", "autoscaler", actor="ada")
     old = {"minReplicas": 1, "maxReplicas": 4, "targetUtilization": 0.7}
     write(connection, old, of="scaler", approved=True, parent=None)
     assert "scaleUpStep" in kinds.validated("autoscaler", old)
@@ -275,11 +275,11 @@ def test_a_document_from_before_a_parameter_existed_comes_into_force_as_it_is(co
 
 @pytest.mark.parametrize(("low", "approves"), [(0.0299, False), (0.03, True)])
 def test_three_points_approve_by_rule(connection: sa.Connection, agent: str, low: float, approves: bool) -> None:
-    store.set_mode(connection, agent, "autonomous_threshold", actor="ada", reason="r")
-    draft = store.propose_version(
+    administration.set_mode(connection, agent, "autonomous_threshold", actor="ada", reason="r")
+    draft = drafts.propose_version(
         connection, agent, {**IN_FORCE, "learningRate": 0.004}, {"ci95": [low, 0.09]}, actor="rule:tuning"
     )
-    decision = decisions.apply_mode(connection, agent, draft.version)
+    decision = autonomy.apply_mode(connection, agent, draft.version)
     assert (decision is not None) == approves
     if approves:
         assert activate(connection, draft.ref, "rule:activation").previous == "1.0.0"
@@ -287,22 +287,22 @@ def test_three_points_approve_by_rule(connection: sa.Connection, agent: str, low
 
 def test_strictness_is_a_decision_of_its_own(connection: sa.Connection, agent: str) -> None:
     assert store.policy(connection, agent).strictness == "standard"
-    set_to = store.set_strictness(connection, agent, "strict", actor="eve", reason=" an audit ")
+    set_to = administration.set_strictness(connection, agent, "strict", actor="eve", reason=" an audit ")
     assert set_to == store.policy(connection, agent)
     assert set_to.strictness == "strict"
     record = audit.records(connection, limit=1)[0]
     assert (record.actor, record.event, record.subject) == ("eve", "policy.strictness_set", agent)
     assert record.payload == {"from": "standard", "to": "strict", "reason": "an audit"}
     before = audit.verify(connection)
-    store.set_strictness(connection, agent, "strict", actor="eve", reason="again")
+    administration.set_strictness(connection, agent, "strict", actor="eve", reason="again")
     assert audit.verify(connection) == before
     for level, reason in (("lax", "r"), ("wide", " ")):
         with pytest.raises(InvalidInput):
-            store.set_strictness(connection, agent, level, actor="eve", reason=reason)  # type: ignore[arg-type]
+            administration.set_strictness(connection, agent, level, actor="eve", reason=reason)  # type: ignore[arg-type]
     with pytest.raises(Refused, match="there is no policy 'nobody'"):
-        store.set_strictness(connection, "nobody", "wide", actor="eve", reason="r")
+        administration.set_strictness(connection, "nobody", "wide", actor="eve", reason="r")
     with pytest.raises(InvalidInput, match="none of strict, standard, wide"):
-        store.create_policy(connection, "agent-y", "dqn", strictness="lax", actor="ada")  # type: ignore[arg-type]
+        administration.create_policy(connection, "agent-y", "dqn", strictness="lax", actor="ada")  # type: ignore[arg-type]
 
 
 def guard(parameter: str) -> dict[str, Any]:
@@ -317,12 +317,12 @@ def guard(parameter: str) -> dict[str, Any]:
 def test_guards_know_the_hyperparameters(connection: sa.Connection, agent: str) -> None:
     with pytest.raises(InvalidInput, match="discont"):
         kinds.validated("guard", guard("discont"))
-    store.create_policy(connection, "horizon-cap", "guard", actor="ada")
-    rule = store.propose_version(connection, "horizon-cap", guard("discount"), actor="ada")
+    administration.create_policy(connection, "horizon-cap", "guard", actor="ada")
+    rule = drafts.propose_version(connection, "horizon-cap", guard("discount"), actor="ada")
     decisions.approve(connection, "horizon-cap", rule.version, "ada", "agreed")
     activate(connection, rule.ref, "ada")
     refusal = refused(
-        connection, lambda: store.propose_version(connection, agent, {**IN_FORCE, "discount": 0.97}, actor="ada")
+        connection, lambda: drafts.propose_version(connection, agent, {**IN_FORCE, "discount": 0.97}, actor="ada")
     )
     assert refusal.reason == "guard_violated"
     assert put(connection, {**IN_FORCE, "discount": 0.96}) == "1.0.1"

@@ -6,7 +6,7 @@ import pytest
 
 from cogorch_dagster.errors import Refused
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import decisions, store
+from cogorch_dagster.policies import decisions, drafts, store
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.policies.lineage import Lineage, lineage
 from cogorch_dagster.policies.seed import seed
@@ -27,7 +27,7 @@ def improved(settings: Settings) -> str:
         seed(connection)
         base = store.version(connection, "router-core", "1.0.0").params
         weights = {"digits-linear": 0.5, "digits-forest": 0.3, "digits-ensemble": 0.2}
-        store.propose_version(connection, "router-core", {**base, "modelWeights": weights}, EVIDENCE, actor="rule:x")
+        drafts.propose_version(connection, "router-core", {**base, "modelWeights": weights}, EVIDENCE, actor="rule:x")
         decisions.approve(connection, "router-core", "1.0.1", "ada", "good")
         activate(connection, "router-core@1.0.1", "ada")
     return "1.0.1"

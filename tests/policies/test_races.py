@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from cogorch_dagster.errors import Refused
 from cogorch_dagster.platform import postgres
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import audit, decisions, flags, store
+from cogorch_dagster.policies import audit, decisions, drafts, flags, store
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.settings import Settings
 
@@ -69,7 +69,7 @@ with ThreadPoolExecutor(5) as pool:
 def approved(settings: Settings, router: str, params: Any) -> decisions.Decision:
     """The waiting approval of router-x@1.0.1."""
     with transaction(settings) as connection:
-        store.propose_version(connection, router, params(0.6), actor="rule:x")
+        drafts.propose_version(connection, router, params(0.6), actor="rule:x")
         return decisions.approve(connection, router, "1.0.1", "ada", "good")
 
 
@@ -169,7 +169,7 @@ def test_processes_through_the_engine_and_by_raw_sql_together(settings: Settings
 
 def test_approvals_at_once_leave_one_waiting_decision(settings: Settings, router: str, params: Any) -> None:
     with transaction(settings) as connection:
-        store.propose_version(connection, router, params(0.6), actor="rule:x")
+        drafts.propose_version(connection, router, params(0.6), actor="rule:x")
 
     def racer(number: int) -> str:
         try:
@@ -189,7 +189,7 @@ def test_proposals_at_once_get_numbers_of_their_own(settings: Settings, router: 
     def racer(number: int) -> str:
         with transaction(settings) as connection:
             connection.execute(sa.text(f"SELECT pg_advisory_xact_lock_shared({GATE})"))
-            return store.propose_version(connection, router, params(number / 100), actor=f"racer-{number}").version
+            return drafts.propose_version(connection, router, params(number / 100), actor=f"racer-{number}").version
 
     numbers = run_threads(settings, racer)
     assert sorted(numbers, key=lambda each: int(each.split(".")[2])) == [f"1.0.{n}" for n in range(1, RACERS + 1)]

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import audit, flags, hyperparameters, kinds, store
+from cogorch_dagster.policies import audit, drafts, flags, hyperparameters, kinds, store
 from cogorch_dagster.policies.seed import documents, seed
 from cogorch_dagster.settings import Settings
 
@@ -33,7 +33,7 @@ def test_seeds_are_active_and_audited(settings: Settings) -> None:
 def test_an_installation_of_before_gets_the_hyperparameters_alone(settings: Settings) -> None:
     with transaction(settings) as connection:
         seed(connection)
-        draft = store.propose_version(connection, "router-core", _routed(connection), actor="ada")
+        draft = drafts.propose_version(connection, "router-core", _routed(connection), actor="ada")
     with transaction(settings) as connection:
         connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
         for table in ("decisions", "policy_versions", "policies"):

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from cogorch_dagster.platform import database
-from cogorch_dagster.policies import store
+from cogorch_dagster.policies import administration, drafts, store
 from cogorch_dagster.policies.activation import Activation, activate
 from cogorch_dagster.policies.decisions import approve
 from cogorch_dagster.service import tokens
@@ -156,12 +156,12 @@ def router_params(first: float = 0.5) -> dict[str, Any]:
 
 def create_router(settings: Settings, policy_id: str = "router-x") -> None:
     with database.transaction(settings) as connection:
-        store.create_policy(connection, policy_id, "router", "router:x", actor="ada")
+        administration.create_policy(connection, policy_id, "router", "router:x", actor="ada")
 
 
 def propose(settings: Settings, first: float, policy_id: str = "router-x") -> store.PolicyVersion:
     with database.transaction(settings) as connection:
-        return store.propose_version(connection, policy_id, router_params(first), actor="ada")
+        return drafts.propose_version(connection, policy_id, router_params(first), actor="ada")
 
 
 def put_into_force(settings: Settings, first: float, policy_id: str = "router-x") -> Activation:

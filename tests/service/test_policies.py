@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from cogorch_dagster.platform import database
-from cogorch_dagster.policies import store
+from cogorch_dagster.policies import administration, store
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.policies.document import digest
 from tests.service.processes import Service, create_router, propose, put_into_force, router_params, token_for
@@ -47,7 +47,9 @@ def test_the_active_version_is_sent_once_per_change(shared: Service) -> None:
 
 def test_a_policy_is_told_with_its_rules(shared: Service) -> None:
     with database.transaction(shared.settings) as connection:
-        store.create_policy(connection, "agent-x", "dqn", "agent:x", threshold=0.05, strictness="strict", actor="ada")
+        administration.create_policy(
+            connection, "agent-x", "dqn", "agent:x", threshold=0.05, strictness="strict", actor="ada"
+        )
     token = token_for(shared.settings, "read")
     answer = shared.get("/api/v1/policies/agent-x", token)
     assert answer.status_code == 200

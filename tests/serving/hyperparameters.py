@@ -13,7 +13,7 @@ from cogorch_dagster.client.document import params_digest
 from cogorch_dagster.fleet.parameters import default_parameters
 from cogorch_dagster.fleet.signals import AGENTS, AgentName
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import decisions, seed, store
+from cogorch_dagster.policies import decisions, drafts, seed, store
 from cogorch_dagster.policies.activation import Activation, activate
 from cogorch_dagster.policies.hyperparameters import policy_of
 from cogorch_dagster.serving import endless
@@ -62,7 +62,7 @@ def into_force(settings: Settings, agent: str, **changes: Any) -> Activation:
     with transaction(settings) as connection:
         current = store.active(connection, policy_id)
         assert current is not None
-        draft = store.propose_version(connection, policy_id, current.params | changes, actor="ada")
+        draft = drafts.propose_version(connection, policy_id, current.params | changes, actor="ada")
         decision = decisions.approve(connection, policy_id, draft.version, "ada", "tuned")
         return activate(connection, decision.decision_id, "ada")
 

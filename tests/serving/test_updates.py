@@ -6,7 +6,7 @@ import pytest
 
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import decisions, store
+from cogorch_dagster.policies import decisions, drafts
 from cogorch_dagster.serving import updates
 from cogorch_dagster.serving.reload import Reload
 from cogorch_dagster.serving.reports import Reports
@@ -36,8 +36,8 @@ def test_history_pending_and_statistics(settings: Settings) -> None:
     earn(settings, 0.8, 4)
     with transaction(settings) as connection:
         params = seeded_params("policy") | {"learningRate": 5e-4}
-        draft = store.propose_version(connection, "agent-policy", params, actor="bob")
-        waiting = store.propose_version(
+        draft = drafts.propose_version(connection, "agent-policy", params, actor="bob")
+        waiting = drafts.propose_version(
             connection, "agent-ethical", seeded_params("ethical") | {"clip": 0.25}, actor="bob"
         )
         decisions.approve(connection, "agent-ethical", waiting.version, "ada", "good")

@@ -5,7 +5,7 @@ environment to it. Settings are `joint_configuration.py`, how a training becomes
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -73,12 +73,18 @@ class JointTraining:
         """Steps of single fleets, done so far."""
         return self.steps * self.configuration.fleets
 
-    def advance(self, done: Callable[[AgentName], None] | None = None) -> float:
+    def advance(
+        self,
+        done: Callable[[AgentName], None] | None = None,
+        order: Callable[[Sequence[AgentName]], AgentName] | None = None,
+    ) -> float:
         """One step of all fleets: every agent acts, and learns from what came of it.
 
         Args:
             done: called with each agent as soon as its own step is complete; it may change that agent's settings, and
                 those of the agents before it.
+            order: asked, of the agents that have not learned yet, which of them does next; None: the first. No agent
+                learns from what another one has learned in the step, so the order changes no result.
 
         Returns:
             The fleets' mean shared reward in the step, with exploration.
@@ -93,10 +99,15 @@ class JointTraining:
         taken: dict[str, Values] = passive(self.configuration.fleets)
         step = self.environment.step(taken | {agent: values.cpu().numpy() for agent, values in actions.items()})
         terminated, truncated = self._tensor(step.terminated), self._tensor(step.truncated)
-        for agent, learner in self.learners.items():
+        waiting = list(self.learners)
+        while waiting:
+            agent = waiting[0] if order is None else order(waiting)
+            waiting.remove(agent)
             after = self._tensor(step.final_states[agent])
             rewards = self._tensor(self._reward(step, agent))
-            found = learner.learn(Transition(before[agent], actions[agent], rewards, after, terminated, truncated))
+            found = self.learners[agent].learn(
+                Transition(before[agent], actions[agent], rewards, after, terminated, truncated)
+            )
             _require_finite(agent, found, self.steps)
             if done is not None:
                 done(agent)

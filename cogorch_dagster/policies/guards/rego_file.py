@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from cogorch_dagster.errors import InvalidInput
+from cogorch_dagster.errors import InvalidInput, reason_of
 from cogorch_dagster.policies import kinds
 from cogorch_dagster.policies.document import as_document
 from cogorch_dagster.policies.schema import problems_of
@@ -30,7 +30,7 @@ def guard_from_rego(path: Path) -> dict[str, Any]:
             raise InvalidInput(f"{path} is larger than {MAX_BYTES} bytes; a rule is a small document")
         source = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} cannot be read: {error}") from error
+        raise InvalidInput(f"{path} cannot be read: {reason_of(error)}") from error
     about = _metadata(path, source)
     custom = about.get("custom") or {}
     if not isinstance(custom, dict):
