@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COLUMNS = {
     "what": "incident (short, blocks activations while open) or regime (stays, asks for tuning)",
     "component": "whose",
-    "metric": "reward, latency, failures or the share of an action",
+    "metric": "reward, latency, failures, the share of an action, or the residual: reward beyond what the mix explains",
     "kind": "of a regime: level, spread or trend",
     "began": "UTC, estimated",
     "ended": "UTC; empty while it lasts",
@@ -22,6 +22,7 @@ COLUMNS = {
     "after": "mean since",
     "size": "in robust s.d. of that hour",
     "because_of": "the slices that explain most of it",
+    "mix": "of a change of the reward: the mix, or what the same requests earn",
     "coincides_with": "a version that came into force at the time",
 }
 SHOWN = 30
@@ -37,13 +38,16 @@ def drift(context: dg.AssetExecutionContext, cogorch: CogorchResource) -> dg.Mat
     """Incidents and regime changes of every component's reward, latency, failures and mix, with what explains them.
 
     Regime changes are looked for in hours, incidents in buckets of ten minutes, both against the same time of other
-    days. An open incident holds back activations of the component's policies; it is closed here when it has ended.
+    days. Where a reward model is in use, what decisions earn beyond what their mix makes one expect is watched too, and
+    a change of the reward is split into the two. An open incident holds back activations of the component's policies;
+    it is closed here when it has ended.
     """
     from cogorch_dagster.evaluation.drift import watch
+    from cogorch_dagster.features.expectation import by_mix
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.policies import findings
 
-    result = watch.look(cogorch.settings)
+    result = watch.look(cogorch.settings, expectation=by_mix(cogorch.settings, context.log.warning))
     for each in (*result.opened, *result.changed):
         context.log.warning(f"{each.sort} of {each.component}: {each.metric}, {each.kind}; {each.because}")
     with transaction(cogorch.settings) as connection:
@@ -97,5 +101,6 @@ def _row(finding: "Finding") -> dict[str, object]:
         "after": shown(finding.after),
         "size": shown(finding.size, 3),
         "because_of": finding.because,
+        "mix": (finding.details.get("mix") or {}).get("verdict", ""),
         "coincides_with": str(finding.details.get("coincides_with") or ""),
     }

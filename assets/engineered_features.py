@@ -65,7 +65,7 @@ def engineered_features(
     rows: list[dict[str, object]] = []
     kept: list[FeatureSet] = []
     now = datetime.now(UTC)
-    for version in _routers(cogorch.settings, config.policies):
+    for version in routers(cogorch.settings, config.policies):
         row, found = _one(cogorch.settings, version, now, config, context.run_id)
         context.log.info(f"{row['policy']}: {row['outcome']}")
         rows.append(row)
@@ -102,7 +102,8 @@ def no_leakage(cogorch: CogorchResource) -> dg.AssetCheckResult:
     )
 
 
-def _routers(settings: "Settings", names: list[str]) -> "list[PolicyVersion]":
+def routers(settings: "Settings", names: list[str]) -> "list[PolicyVersion]":
+    """The versions in force of these router policies; of all where none is named."""
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.policies import store
 

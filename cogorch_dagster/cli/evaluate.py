@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 EVALUATE_EPILOG = examples(
     "cogorch evaluate --policy new.yaml --since 7d",
     "cogorch evaluate --policy router-core@1.0.1 --since 24h --context task --plot forest.png",
+    "cogorch evaluate --policy new.yaml --features none",
 )
 _VALUE = ("value", "95 % interval")
 _IMAGES = ("png", "svg", "pdf")
@@ -35,10 +36,19 @@ def evaluate(
         str | None, typer.Option(help="Only decisions before this time, or of this age and older.")
     ] = None,
     context: Annotated[str | None, typer.Option(metavar="KEY", help="Slice by this key of the context too.")] = None,
+    features: Annotated[
+        str,
+        typer.Option(
+            metavar="none|current|DIGEST",
+            help="Features for the model of the reward; current: those in force when the period began.",
+        ),
+    ] = "current",
     plot: Annotated[Path | None, typer.Option(help="Write a forest plot there, .png, .svg or .pdf.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Estimate what a router's policy would have been worth, overall and by tenant, against the version in force.
+
+    Features never speak to decisions that they were selected on: there the means by arm and tenant are expected.
 
     Exit code 3 when the decisions cannot answer; the reason is printed, with --json as {"refusal": {"reason", ...}}.
     """
@@ -47,6 +57,7 @@ def evaluate(
     from cogorch_dagster.evaluation.document import report_document
     from cogorch_dagster.evaluation.measurement import period
     from cogorch_dagster.evaluation.router import evaluate_router
+    from cogorch_dagster.features.in_force import chosen
     from cogorch_dagster.platform.database import transaction
 
     if plot is not None and plot.suffix.removeprefix(".") not in _IMAGES:
@@ -66,6 +77,7 @@ def evaluate(
         baseline=baseline and baseline[1],
         baseline_name=baseline[0] if baseline else "",
         context_key=context,
+        features=chosen(settings, policy_id, features, begin),
     )
     if plot is not None:
         _plot(found.report, f"{policy} on decisions of {policy_id}", plot)
@@ -77,6 +89,7 @@ def evaluate(
         "since": begin,
         "until": end,
         "decisions_left_out": found.decisions.left_out,
+        **({} if found.features is None else {"features": found.features.document()}),
         **({"reason": refusal["reason"]} if refusal else {}),
         **document,
     }
@@ -119,10 +132,10 @@ def _in_force(connection: "sa.Connection", policy_id: str) -> tuple[str, dict[st
 def _bring_in() -> None:
     """Without the daemon nobody else moves what the service has accepted into the lake."""
     from cogorch_dagster.observations import inbox
-    from cogorch_dagster.platform import supervisor
+    from cogorch_dagster.platform import run_state
 
     settings = load_settings()
-    if not supervisor.is_up(settings):
+    if not run_state.is_up(settings):
         inbox.drain(settings)
 
 
@@ -147,6 +160,7 @@ def _show(found: "RouterEvaluation") -> None:
             ("effective sample size", held.effective_sample_size),
             ("largest weight", held.largest_weight),
             ("mean weight", f"{held.mean_weight:.4f} ± {held.mean_weight_se:.4f}"),
+            *([] if found.features is None else [("features", str(found.features))]),
         ]
     )
     if report.overall.estimates:

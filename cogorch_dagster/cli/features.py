@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cogorch_dagster.cli.output import JsonOption, Output, examples, fields, load_settings, say, table, text, when
+from cogorch_dagster.cli.reward_model import REWARD_MODEL_EPILOG, reward_model
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -135,6 +136,11 @@ def gain(
         )
     found = measure_gain(load_settings(), features, _params(candidate, features.scope), begin, end, seed=seed)
     out.result({"digest": features.digest, "since": begin, "until": end, "gain": found}, lambda: _show_gain(found))
+
+
+app.command("reward-model", short_help="Fit, judge and register expected rewards.", epilog=REWARD_MODEL_EPILOG)(
+    reward_model
+)
 
 
 def _chosen(which: str) -> "FeatureSet":

@@ -19,7 +19,8 @@ import numpy as np
 
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.evaluation import decision_query
-from cogorch_dagster.evaluation.patterns import NO_ATTEMPT, Patterns, Slicing, Sums, Trajectories, grouped
+from cogorch_dagster.evaluation.grouping import patterns_of, slicings_of
+from cogorch_dagster.evaluation.patterns import Patterns
 from cogorch_dagster.lake import catalogue, query
 from cogorch_dagster.lake.catalogue import HourEntry
 from cogorch_dagster.lake.hours import HOUR
@@ -104,10 +105,8 @@ class Decisions:
         """The decisions, or one half of them, over the logged arms and `arms`, cut by tenant and context."""
         every_arm = tuple(sorted({*self.arms, *arms}))
         groups = [group for group in self.groups if half is None or group[0] == half]
-        slicings = [_slicing("tenant", [group[2] for group in groups])]
-        if self.context_key is not None:
-            slicings.append(_slicing(f"context.{self.context_key}", [group[13] for group in groups]))
-        return replace(_patterns(groups, every_arm, set(self.arms)), slicings=tuple(slicings))
+        slicings = slicings_of([group[2] for group in groups], [group[13] for group in groups], self.context_key)
+        return replace(patterns_of(groups, every_arm, set(self.arms)), slicings=slicings)
 
 
 def read_decisions(
@@ -137,7 +136,7 @@ def read_decisions(
         settings, policy_id, since, until, seed=seed, feedback_delay=feedback_delay, tenants=tenants, key=context_key
     ) as found:
         duck, by_component, inputs, delay = found
-        return replace(_collect(duck, policy_id, by_component, inputs, delay), context_key=context_key)
+        return collected(duck, policy_id, by_component, inputs, delay, context_key)
 
 
 Scored = tuple["duckdb.DuckDBPyConnection", dict[tuple[str, str], RewardConfig], str, timedelta | None]
@@ -213,13 +212,15 @@ def _restrict(duck: "duckdb.DuckDBPyConnection", since: datetime, until: datetim
         duck.execute(statement)
 
 
-def _collect(
+def collected(
     duck: "duckdb.DuckDBPyConnection",
     policy_id: str,
     by_component: Mapping[tuple[str, str], RewardConfig],
     inputs: str,
     delay: timedelta | None,
+    context_key: str | None = None,
 ) -> Decisions:
+    """The decisions of the tables that `scored_decisions` has made."""
     nothing: list[tuple[Any, ...]] = []
     scored = bool(by_component)
     left_out = duck.execute(
@@ -250,6 +251,7 @@ def _collect(
         feedback=Feedback(None if delay is None else delay.total_seconds(), successes, judged),
         inputs=inputs,
         groups=tuple(duck.execute(decision_query.PATTERNS).fetchall() if scored else nothing),
+        context_key=context_key,
     )
 
 
@@ -270,52 +272,6 @@ def _on_policy(row: tuple[Any, ...]) -> OnPolicy:
     squares = max(ssyy - 2 * value * ssy + value * value * ss, 0.0) / (s * s)
     se = float(np.sqrt(squares * n / (n - 1))) if n > 1 else float("inf")
     return OnPolicy(version, usable, n, value, se)
-
-
-def _patterns(groups: Sequence[tuple[Any, ...]], arms: tuple[str, ...], logged: Collection[str]) -> Patterns:
-    sums = np.array([group[6:13] for group in groups], dtype=np.float64).reshape(-1, 7)
-    return grouped(trajectories(groups, arms, logged), Sums(*sums.T))
-
-
-def trajectories(groups: Sequence[tuple[Any, ...]], arms: tuple[str, ...], logged: Collection[str]) -> Trajectories:
-    """What was drawn, from rows of (anything, fold, tenant, actions, propensities, action sets, ...)."""
-    arm_number = {arm: number for number, arm in enumerate(arms)}
-    tenants = tuple(sorted({group[2] for group in groups})) or ("",)
-    tenant_number = {tenant: number for number, tenant in enumerate(tenants)}
-    longest = max((len(group[3]) for group in groups), default=1)
-    shape = (len(groups), longest)
-    action = np.full(shape, NO_ATTEMPT, dtype=np.int64)
-    propensity, set_index = np.ones(shape), np.zeros(shape, dtype=np.int64)
-    set_number: dict[tuple[str, ...], int] = {}
-    for row, group in enumerate(groups):
-        for t, (arm, probability, available) in enumerate(zip(*group[3:6], strict=True)):
-            action[row, t] = arm_number[arm]
-            propensity[row, t] = probability
-            set_index[row, t] = set_number.setdefault(tuple(available), len(set_number))
-    sets = np.zeros((max(len(set_number), 1), len(arms)), dtype=np.bool_)
-    for available, number in set_number.items():
-        sets[number, [arm_number[arm] for arm in available]] = True
-    # An arm that no set has named is new: a policy that gives it weight would find it there, and the log says nothing
-    # about it. Taken as unavailable it would drop out of the draw, and another policy be evaluated than was asked for.
-    sets[:, [arm_number[arm] for arm in arms if arm not in logged]] = True
-    return Trajectories(
-        arms=arms,
-        tenants=tenants,
-        sets=sets,
-        action=action,
-        propensity=propensity,
-        set_index=set_index,
-        tenant=np.array([tenant_number[group[2]] for group in groups], dtype=np.int64),
-        fold=np.array([group[1] for group in groups], dtype=np.int64),
-    )
-
-
-def _slicing(name: str, labels: list[str]) -> Slicing:
-    """Patterns cut by their labels; decisions without any are called (none)."""
-    known = sorted(set(labels))
-    number = {label: code for code, label in enumerate(known)}
-    shown = tuple(label or "(none)" for label in known)
-    return Slicing(name, shown, np.array([number[label] for label in labels], dtype=np.int64))
 
 
 def _digest(observations: Sequence[HourEntry], feedback: Sequence[HourEntry], configs: RewardConfigs) -> str:

@@ -68,13 +68,16 @@ class Estimate:
     parameter: float | None = None
 
 
-def estimate(patterns: Patterns, weights: Floats, estimator: EstimatorName = "dr") -> Estimate:
+def estimate(
+    patterns: Patterns, weights: Floats, estimator: EstimatorName = "dr", model: OutcomeModel | None = None
+) -> Estimate:
     """The value of a router's weights on a log.
 
     Args:
         weights: (K,) over `patterns.arms`, or (X, K) for each tenant.
+        model: as in `estimates`.
     """
-    return estimates(patterns, importance(patterns, weights[None]), (estimator,))[estimator]
+    return estimates(patterns, importance(patterns, weights[None]), (estimator,), model)[estimator]
 
 
 def estimates(

@@ -1,14 +1,14 @@
 """A report as a picture: the value by every estimator, and the difference from the baseline in every slice."""
 
-from io import BytesIO
 from typing import TYPE_CHECKING, Literal
 
 from cogorch_dagster.evaluation.report import Evaluation, Report
+from cogorch_dagster.figures import INK, drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, MUTED, BETTER, WORSE = "#1f2937", "#9ca3af", "#2563eb", "#dc2626"
+MUTED, BETTER, WORSE = "#9ca3af", "#2563eb", "#dc2626"
 MOST_SLICES = 40
 NAMES = {
     "ips": "importance sampling",
@@ -41,9 +41,7 @@ def forest_plot(report: Report, title: str, image: Literal["png", "svg", "pdf"] 
         axes.tick_params(labelsize=8, colors=INK, length=2)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-    buffer = BytesIO()
-    figure.savefig(buffer, format=image)
-    return buffer.getvalue()
+    return drawn(figure, image)
 
 
 def _found(evaluation: Evaluation) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.evaluation.outcome_model import OutcomeModel, fitted
-from cogorch_dagster.evaluation.patterns import Floats, Ints, Patterns
+from cogorch_dagster.evaluation.patterns import Bools, Floats, Ints, Patterns
 from cogorch_dagster.evaluation.reward_model import basis_of
 from cogorch_dagster.evaluation.ridge import PENALTIES, Accumulated, Draws, squared_error
 
@@ -28,12 +28,16 @@ FEWEST = 200
 """Decisions below which features are not used."""
 
 
-def forward_fitted(patterns: Patterns, features: Floats, order: Ints | Floats) -> OutcomeModel:
+def forward_fitted(
+    patterns: Patterns, features: Floats, order: Ints | Floats, usable_from: float = -np.inf
+) -> OutcomeModel:
     """The rewards to expect along a log in which every decision is a pattern with states of its own.
 
     Args:
         features: (P, F) known before each decision; NaN where unknown.
         order: (P,) when each decision was taken, in any unit.
+        usable_from: earlier decisions are expected by the means alone, because the features were chosen on their
+            rewards. Slopes may well be learnt from them: they are the past of those that count.
 
     Raises:
         InvalidInput: arrays of another length, or decisions that share a pattern or a state.
@@ -49,9 +53,18 @@ def forward_fitted(patterns: Patterns, features: Floats, order: Ints | Floats) -
     plain = fitted(patterns)
     by_arm = plain.by_arm.copy()
     ranked = np.argsort(np.asarray(order), kind="stable")
-    _add_slopes(patterns, features, np.array_split(ranked, _cuts(len(ranked))), by_arm)
+    usable = np.asarray(order) >= usable_from
+    _add_slopes(patterns, features, np.array_split(ranked, _cuts(len(ranked))), usable, by_arm)
     drawn = np.where(patterns.attempted, by_arm[patterns.state, np.maximum(patterns.action, 0)], 0.0)
     return replace(plain, by_arm=by_arm, drawn=drawn, means=plain.drawn)
+
+
+def moved(order: Ints | Floats, usable_from: float = -np.inf) -> int:
+    """How many decisions features can say anything about in `forward_fitted`, of those taken at `order`."""
+    if len(order) < FEWEST:
+        return 0
+    ranked = np.sort(np.asarray(order))[int(_cuts(len(order))[0]) :]
+    return int((ranked >= usable_from).sum())
 
 
 def draws_of(patterns: Patterns, features: Floats, rows: Ints | None = None) -> tuple[Draws, Ints]:
@@ -73,8 +86,8 @@ def draws_of(patterns: Patterns, features: Floats, rows: Ints | None = None) -> 
     return found, state
 
 
-def _add_slopes(patterns: Patterns, features: Floats, blocks: Sequence[Ints], by_arm: Floats) -> None:
-    """Add what features say to (S, K) `by_arm`, at first attempts, where a block has a past."""
+def _add_slopes(patterns: Patterns, features: Floats, blocks: Sequence[Ints], usable: Bools, by_arm: Floats) -> None:
+    """Add what features say to (S, K) `by_arm`, at first attempts of usable decisions, where a block has a past."""
     names = tuple(f"x{number}" for number in range(features.shape[1]))
     basis = basis_of(features[blocks[0]])
     sums = Accumulated(basis, len(patterns.arms), len(patterns.tenants), patterns.action.shape[1])
@@ -86,8 +99,9 @@ def _add_slopes(patterns: Patterns, features: Floats, blocks: Sequence[Ints], by
         models = [sums.solve(penalty, names, patterns.arms, patterns.tenants, _FREE) for penalty in PENALTIES]
         chosen = models[int(np.argmin(errors))]
         usual = (sums.mean_columns() * chosen.slopes).sum(axis=2)
-        first = patterns.state[block, 0]
-        by_arm[first] += basis.columns(features[block]) @ chosen.slopes.T - usual[patterns.states.tenant[first]]
+        speaks = block[usable[block]]
+        first = patterns.state[speaks, 0]
+        by_arm[first] += basis.columns(features[speaks]) @ chosen.slopes.T - usual[patterns.states.tenant[first]]
         errors += [squared_error(model, draws) for model in models]
         sums.add(draws)
 

@@ -74,9 +74,15 @@ class Baseline:
     sampling_variance: Mapping[EstimatorName, Floats]
 
     @classmethod
-    def of(cls, patterns: Patterns, weights: Floats, estimators: tuple[EstimatorName, ...]) -> "Baseline":
-        """The weights, (K,) or (X, K) with some of their own for each tenant, on a log."""
-        ratios, model = importance(patterns, weights[None]), fitted(patterns)
+    def of(
+        cls,
+        patterns: Patterns,
+        weights: Floats,
+        estimators: tuple[EstimatorName, ...],
+        model: OutcomeModel | None = None,
+    ) -> "Baseline":
+        """The weights, (K,) or (X, K) with some of their own for each tenant, on a log; `model` as in `compare`."""
+        ratios, model = importance(patterns, weights[None]), model or fitted(patterns)
         expected = predictions(patterns, ratios, model)
         influence = {name: ESTIMATORS[name](patterns, ratios, expected) for name in estimators}
         se = {name: float(standard_error(patterns, each)[0]) for name, each in influence.items()}
@@ -108,20 +114,31 @@ class Baseline:
 
 
 def compare(
-    patterns: Patterns, candidates: Floats, baseline: Floats, estimators: tuple[EstimatorName, ...]
+    patterns: Patterns,
+    candidates: Floats,
+    baseline: Floats,
+    estimators: tuple[EstimatorName, ...],
+    model: OutcomeModel | None = None,
 ) -> dict[EstimatorName, Comparison]:
     """Compare candidates with a baseline on one log; a `Baseline` where that is done many times.
 
     Args:
         candidates: (C, K), or (C, X, K) with weights of their own for each tenant.
         baseline: (K,), or (X, K).
+        model: of the rewards, such as one with features (`forward`); None: means are fitted.
     """
-    return Baseline.of(patterns, baseline, estimators).compare(candidates)
+    return Baseline.of(patterns, baseline, estimators, model).compare(candidates)
 
 
-def improvement(patterns: Patterns, candidate: Floats, baseline: Floats, estimator: EstimatorName) -> Improvement:
+def improvement(
+    patterns: Patterns,
+    candidate: Floats,
+    baseline: Floats,
+    estimator: EstimatorName,
+    model: OutcomeModel | None = None,
+) -> Improvement:
     """The improvement of one candidate, (K,) or (X, K), over the baseline, likewise."""
-    found = compare(patterns, candidate[None], baseline, (estimator,))[estimator]
+    found = compare(patterns, candidate[None], baseline, (estimator,), model)[estimator]
     value, times = float(found.value[0]), float(quantile(found.effective_sample_size[0]))
     return Improvement(
         estimator=estimator,

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.evaluation.patterns import Bools, Floats, Ints
 
+Texts = npt.NDArray[np.object_]
 FORMAT = "cogorch-reward-model/1"
 _LEVELS = np.linspace(0.0, 1.0, 9)
 _HINGES = (0.25, 0.5, 0.75)
@@ -107,6 +109,15 @@ class RewardModel:
         mean = table[code]
         return mean if attempt else mean + self.basis.columns(features) @ self.slopes.T
 
+    def expected_of(self, features: Floats, label: Texts, arm: Texts) -> Floats:
+        """(n,) the reward to expect of decisions that drew these arms first, all by their names.
+
+        A label that the model has not met is none of its own; an arm is worth the mean of those that it knows.
+        """
+        place = _places(self.arms, arm)
+        expected = self.expected(features, _places(self.labels, label))
+        return np.asarray(np.where(place < 0, expected.mean(axis=1), expected[np.arange(len(arm)), place]))
+
     def document(self) -> dict[str, Any]:
         """The model as JSON; nothing of it executes when it is read back by `of`."""
         return {
@@ -184,6 +195,13 @@ def joined_names(names: Sequence[str], count: int) -> tuple[str, ...]:
     return tuple(names) or tuple(f"x{number}" for number in range(count))
 
 
+def _places(names: Sequence[str], wanted: Texts) -> Ints:
+    """(n,) the number of each text among the names, -1 where it is none of them."""
+    distinct, which = np.unique(wanted, return_inverse=True)
+    number = {name: place for place, name in enumerate(names)}
+    return np.array([number.get(str(each), -1) for each in distinct], dtype=np.int64)[which]
+
+
 def _floats(values: Any, shape: tuple[int, ...]) -> Floats:
     return np.array(values, dtype=np.float64).reshape(shape)
 
@@ -208,4 +226,4 @@ def _raw(features: Floats, knots: Floats, levels: Floats, missing: Bools) -> Flo
             out[:, number, column] = np.maximum(at - hinge, 0.0)
         if missing[number]:
             out[:, number, -1] = ~known
-    return out.reshape(n, -1)
+    return out.reshape(n, count * (len(_HINGES) + 2))

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from cogorch_dagster.evaluation.decisions import Decisions, read_decisions
+from cogorch_dagster.evaluation.decision_rows import read_log
+from cogorch_dagster.evaluation.decisions import Decisions
 from cogorch_dagster.evaluation.importance import importance
+from cogorch_dagster.evaluation.known_features import FeatureUse, KnownFeatures, featured
 from cogorch_dagster.evaluation.patterns import Floats, Patterns
 from cogorch_dagster.evaluation.report import Report, evaluate
 from cogorch_dagster.settings import Settings
@@ -14,10 +16,11 @@ from cogorch_dagster.settings import Settings
 
 @dataclass(frozen=True)
 class RouterEvaluation:
-    """A report and the decisions that it rests on."""
+    """A report, the decisions that it rests on, and the features where there were any."""
 
     report: Report
     decisions: Decisions
+    features: FeatureUse | None = None
 
 
 def evaluate_router(
@@ -31,18 +34,21 @@ def evaluate_router(
     baseline_name: str = "",
     context_key: str | None = None,
     feedback_delay: timedelta | None = None,
+    features: KnownFeatures | None = None,
 ) -> RouterEvaluation:
     """Evaluate parameters of kind router on the decisions in [since, until), by tenant and by a key of the context.
 
     Args:
         baseline: parameters that differences are from; None: the decisions as they were logged.
         feedback_delay: as in `read_decisions`.
+        features: of the decisions, for the model of the reward; None: it knows arm, attempt and tenant.
 
     Raises:
         InvalidInput: an empty period, or a context key with a quotation mark.
     """
     both = [params] if baseline is None else [params, baseline]
-    found = read_decisions(
+    arms = tuple(arm for each in both for arm in weights_of(each))
+    found, rows = read_log(
         settings,
         policy_id,
         since,
@@ -50,11 +56,15 @@ def evaluate_router(
         feedback_delay=feedback_delay,
         tenants={tenant for each in both for tenant in tenant_weights_of(each)},
         context_key=context_key,
+        one_by_one=features is not None,
     )
-    patterns = found.patterns(arms=[arm for each in both for arm in weights_of(each)])
+    by_features = None if features is None or rows is None else featured(rows, features, since, until, arms=arms)
+    patterns = found.patterns(arms=arms) if by_features is None else by_features.patterns
     ratios = [importance(patterns, table(patterns, each)[None]) for each in both]
     against = ratios[1] if baseline is not None else None
-    return RouterEvaluation(evaluate(patterns, ratios[0], against, baseline_name=baseline_name), found)
+    model = None if by_features is None else by_features.model
+    report = evaluate(patterns, ratios[0], against, baseline_name=baseline_name, model=model)
+    return RouterEvaluation(report, found, None if by_features is None else by_features.use)
 
 
 def table(patterns: Patterns, params: Mapping[str, Any]) -> Floats:

@@ -2,16 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
 
 from cogorch_dagster.errors import InvalidInput, Refused
-from cogorch_dagster.evaluation.decision_rows import DecisionRows, read_rows
-from cogorch_dagster.evaluation.forward import draws_of
-from cogorch_dagster.evaluation.patterns import Patterns
-from cogorch_dagster.evaluation.reward_model import RewardModel
-from cogorch_dagster.evaluation.ridge import fit
+from cogorch_dagster.evaluation.decision_rows import read_rows
 from cogorch_dagster.features import selection, synthesis
 from cogorch_dagster.features.calculation import Matrix, calculate
 from cogorch_dagster.features.feature_set import FeatureSet
@@ -105,32 +100,6 @@ def leaks_of(settings: Settings, features: FeatureSet, *, sample: int = SAMPLE, 
         settings, features.scope, features.since, features.until, lookback=lookback, context=features.context
     )
     return leaks(history, lambda past: calculate(past, features.features), sample=sample, seed=seed)
-
-
-def reward_model(patterns: Patterns, features: FeatureSet, values: Any) -> RewardModel:
-    """The regression of the reward on all of a log's decisions, for the registry and for serving.
-
-    Args:
-        patterns: row by row, in the order of time (`DecisionRows.patterns`).
-        values: (n, F) of the selected features (`Matrix.of`).
-    """
-    draws, _ = draws_of(patterns, values)
-    attempts = patterns.action.shape[1]
-    return fit(draws, patterns.arms, patterns.tenants, features.selected, attempts=attempts)
-
-
-def with_features(
-    settings: Settings,
-    features: FeatureSet,
-    since: datetime,
-    until: datetime,
-    *,
-    seed: int = 0,
-    feedback_delay: timedelta | None = None,
-) -> tuple[DecisionRows, Any]:
-    """The usable decisions of a period, and their (n, F) features."""
-    rows = read_rows(settings, features.scope, since, until, seed=seed, feedback_delay=feedback_delay)
-    return rows, compute(settings, features, since, until).of(rows.decision_id)
 
 
 def _checked(windows_s: Sequence[int]) -> tuple[int, ...]:

@@ -86,8 +86,7 @@ def read_history(
     Raises:
         InvalidInput: an empty period.
     """
-    if since >= until:
-        raise InvalidInput(f"the period is empty: since {since.isoformat()} is not before until {until.isoformat()}")
+    _require_period(since, until)
     first = since - lookback - HOUR
     with transaction(settings, isolation="REPEATABLE READ") as connection:
         observations = catalogue.entries(connection, "observations", first, until + HOUR)
@@ -114,6 +113,35 @@ def read_history(
         }
     ).astype({"activated_us": "Int64", "version": object})
     return History(decisions, {name: _available(frame) for name, frame in events.items()}, versions, columns)
+
+
+def read_contexts(
+    settings: Settings,
+    policy_id: str,
+    since: datetime,
+    until: datetime,
+    *,
+    context: tuple[ContextColumn, ...] | None = None,
+) -> tuple[pd.DataFrame, tuple[ContextColumn, ...]]:
+    """The decisions of `read_history` without any past, which reads much less, and how their columns were made.
+
+    Raises:
+        InvalidInput: an empty period.
+    """
+    _require_period(since, until)
+    with transaction(settings) as connection:
+        observations = catalogue.entries(connection, "observations", since - HOUR, until + HOUR)
+    own = _OWN.format(policy=query.quote(policy_id))
+    with query.connected(settings) as duck:
+        rows = query.scan(settings, observations, OBSERVATION_SCHEMA)
+        columns = find_context(duck, rows, own) if context is None else context
+        begins, ends = (f"TIMESTAMPTZ {query.quote(moment.isoformat())}" for moment in (since, until))
+        return _frame(duck, _decisions(rows, own, begins, ends, columns)), columns
+
+
+def _require_period(since: datetime, until: datetime) -> None:
+    if since >= until:
+        raise InvalidInput(f"the period is empty: since {since.isoformat()} is not before until {until.isoformat()}")
 
 
 def _decisions(rows: str, own: str, begins: str, ends: str, columns: tuple[ContextColumn, ...]) -> str:

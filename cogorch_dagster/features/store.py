@@ -46,6 +46,23 @@ def latest(connection: sa.Connection, scope: str) -> FeatureSet | None:
     return None if row is None else FeatureSet.of(row.document)
 
 
+def in_force(connection: sa.Connection, scope: str, at: datetime) -> FeatureSet | None:
+    """The newest set of a scope that was selected on decisions before a moment only.
+
+    Where there is none such yet, the first one to follow it that selected anything. None: there is neither.
+    """
+    until = sa.cast(table.c.document["until"].as_string(), sa.DateTime(timezone=True))
+    selected = sa.func.jsonb_array_length(table.c.document["selected"])
+    of_scope = sa.select(table.c.document).where(table.c.scope == scope)
+    before = of_scope.where(until <= at).order_by(until.desc(), table.c.created_at.desc(), table.c.digest)
+    after = of_scope.where(until > at, selected > 0).order_by(until, table.c.created_at.desc(), table.c.digest)
+    for query in (before, after):
+        row = connection.execute(query.limit(1)).one_or_none()
+        if row is not None:
+            return FeatureSet.of(row.document)
+    return None
+
+
 def is_digest(given: str) -> bool:
     """Whether a text has the form of a digest or of its beginning, with or without `sha256:`."""
     wanted = given.removeprefix("sha256:").lower()

@@ -8,7 +8,7 @@ import pytest
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.evaluation.bandit import LoggedBandit
 from cogorch_dagster.evaluation.estimators import estimates
-from cogorch_dagster.evaluation.forward import BORDERS, FEWEST, forward_fitted
+from cogorch_dagster.evaluation.forward import BORDERS, FEWEST, forward_fitted, moved
 from cogorch_dagster.evaluation.importance import importance
 from cogorch_dagster.evaluation.outcome_model import fitted
 from cogorch_dagster.evaluation.patterns import Trajectories, by_row
@@ -80,6 +80,23 @@ def test_routers_with_fallbacks_are_evaluated_without_bias() -> None:
         widths += [each.se for each in found]
     assert abs(np.mean(errors)) < 3 * np.std(errors) / np.sqrt(40)
     assert widths[1] < widths[0]
+
+
+def test_decisions_before_the_features_may_be_used_are_expected_without_them() -> None:
+    log, target, _ = explained_log(800, 3, 1.0)
+    patterns, _ = log.against(target)
+    order = np.arange(800)
+    plain, every, late = (
+        forward_fitted(patterns, log.features, order, usable_from) for usable_from in (np.inf, -np.inf, 500)
+    )
+    assert np.array_equal(plain.by_arm, fitted(patterns).by_arm)
+    first = patterns.state[:, 0]
+    assert np.array_equal(late.by_arm[first[:500]], plain.by_arm[first[:500]])
+    assert np.array_equal(late.by_arm[first[500:]], every.by_arm[first[500:]])
+    changed = (every.by_arm != plain.by_arm).any(axis=1)[first]
+    # Before there is any evidence the means alone are chosen, which takes the second block as well.
+    assert changed[round(BORDERS[2] * 800) :].all() and not changed[: round(BORDERS[1] * 800)].any()
+    assert [moved(order, at) for at in (-np.inf, 500, 800)] == [750, 300, 0] and moved(order[:100]) == 0
 
 
 def test_rows_without_features_are_as_before() -> None:

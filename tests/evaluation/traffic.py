@@ -12,7 +12,7 @@ from cogorch_dagster.observations.identity import derive
 from cogorch_dagster.observations.inbox import drain, enqueue_feedback
 from cogorch_dagster.observations.schema import OBSERVATION_SCHEMA, Feedback
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import activation, decisions, store
+from cogorch_dagster.policies import activation, administration, decisions, drafts
 from cogorch_dagster.settings import Settings
 
 POLICY = "router-core"
@@ -61,8 +61,8 @@ REWARD = {
 def install(settings: Settings, router: Mapping[str, object] = ROUTER, reward: Mapping[str, object] = REWARD) -> None:
     """Bring a router's first version and a reward configuration into force."""
     with transaction(settings) as connection:
-        store.create_policy(connection, "reward-test", "reward", actor="test")
-        store.create_policy(connection, POLICY, "router", "router:core", actor="test")
+        administration.create_policy(connection, "reward-test", "reward", actor="test")
+        administration.create_policy(connection, POLICY, "router", "router:core", actor="test")
     bring_into_force(settings, "reward-test", reward)
     bring_into_force(settings, POLICY, router)
 
@@ -70,7 +70,7 @@ def install(settings: Settings, router: Mapping[str, object] = ROUTER, reward: M
 def bring_into_force(settings: Settings, policy_id: str, params: Mapping[str, object]) -> str:
     """Propose, approve and activate; returns the version."""
     with transaction(settings) as connection:
-        version = store.propose_version(connection, policy_id, params, actor="test").version
+        version = drafts.propose_version(connection, policy_id, params, actor="test").version
         decisions.approve(connection, policy_id, version, "test", "for the test")
         activation.activate(connection, f"{policy_id}@{version}", "test")
     return version

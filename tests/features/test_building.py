@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from cogorch_dagster.errors import InvalidInput
-from cogorch_dagster.evaluation import reward_model
 from cogorch_dagster.features import building, store
 from cogorch_dagster.features.feature_set import FeatureSet
 from cogorch_dagster.features.gain import measure_gain
@@ -66,12 +65,6 @@ def test_the_whole_way(settings: Settings) -> None:
     assert gain.with_features.decisions == 700
     assert gain.ratio_ci95[0] < gain.ratio < gain.ratio_ci95[1] < 0.9
     assert abs(gain.with_features.value - gain.without.value) < 3 * gain.without.se
-
-    rows, values = building.with_features(settings, again, START, START + 2 * HALF, feedback_delay=NOW)
-    model = reward_model.of(json.loads(json.dumps(building.reward_model(rows.patterns(), again, values).document())))
-    assert model.features == built.selected and model.arms == ("large", "medium", "small")
-    long, short = (model.expected(np.full((1, len(built.selected)), at)) for at in (9.0, 0.1))
-    assert (short > long).all()
 
 
 def test_what_cannot_be_built_is_refused(settings: Settings) -> None:

@@ -6,16 +6,47 @@ must know the mix (label, arm, columns of the context) and nothing that follows 
 outcomes would learn a drift within their window and hide it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
+import numpy.typing as npt
 
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.evaluation.drift.baseline import Floats
-from cogorch_dagster.evaluation.drift.panel import FEWEST_OBSERVATIONS
+from cogorch_dagster.evaluation.drift.panel import FEWEST_OBSERVATIONS, Panel
 from cogorch_dagster.evaluation.patterns import Ints
 from cogorch_dagster.evaluation.reward_model import RewardModel
 from cogorch_dagster.evaluation.ridge import Draws, fit, of_drawn
+
+METRIC = "residual"
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """Decisions of a component beside what their mix makes one expect of them; all (n,).
+
+    Attributes:
+        model: the version of the reward model, such as `reward-model-router-core@3`.
+        started_us: microseconds since 1970; not in order.
+    """
+
+    model: str
+    started_us: Ints
+    reward: Floats
+    expected: Floats
+    weight: Floats
+    tenant: npt.NDArray[np.object_]
+    arm: npt.NDArray[np.object_]
+
+    @property
+    def rest(self) -> Floats:
+        return self.reward - self.expected
+
+
+Expectation = Callable[[str, datetime, datetime], Expected | None]
+"""From a component and a period to its decisions; None where no reward model is in use."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +68,21 @@ def expectation(
     return fit(draws, arms, labels, names, attempts=int(draws.attempt.max(initial=0)) + 1)
 
 
+def with_residual(panel: Panel, expected: Expected) -> Panel:
+    """A panel with one more stream, what decisions earned beyond what their mix makes one expect."""
+    buckets = panel.values.shape[1]
+    bucket = (expected.started_us - round(panel.start.timestamp() * 1e6)) // round(panel.width.total_seconds() * 1e6)
+    inside = (bucket >= 0) & (bucket < buckets)
+    found = bucketed(expected.rest[inside], expected.weight[inside], bucket[inside], buckets)
+    return replace(
+        panel,
+        metrics=(*panel.metrics, METRIC),
+        values=np.concatenate([panel.values, found.values]),
+        counts=np.concatenate([panel.counts, found.counts]),
+        within=np.append(panel.within, found.within),
+    )
+
+
 def residuals(model: RewardModel, draws: Draws, bucket: Ints, buckets: int) -> Residuals:
     """What draws earned beyond what was to be expected of them.
 
@@ -51,10 +97,14 @@ def residuals(model: RewardModel, draws: Draws, bucket: Ints, buckets: int) -> R
         raise InvalidInput(
             f"buckets of shape {bucket.shape} for {len(draws.arm)} draws; give 0 to {buckets - 1} for each"
         )
-    rest = draws.reward - of_drawn(model, draws)
-    weight = np.bincount(bucket, weights=draws.weight, minlength=buckets)
+    return bucketed(draws.reward - of_drawn(model, draws), draws.weight, bucket, buckets)
+
+
+def bucketed(rest: Floats, weights: Floats, bucket: Ints, buckets: int) -> Residuals:
+    """Means of (n,) residuals in their buckets."""
+    weight = np.bincount(bucket, weights=weights, minlength=buckets)
     counts = np.bincount(bucket, minlength=buckets).astype(np.float64)
-    total = np.bincount(bucket, weights=draws.weight * rest, minlength=buckets)
+    total = np.bincount(bucket, weights=weights * rest, minlength=buckets)
     mean = np.divide(total, weight, out=np.full(buckets, np.nan), where=counts >= FEWEST_OBSERVATIONS)
     around = np.where(np.isfinite(mean[bucket]), rest - mean[bucket], np.nan)
     within = float(np.nanmean(around**2)) if np.isfinite(around).any() else 0.0

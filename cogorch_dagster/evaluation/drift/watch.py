@@ -6,13 +6,14 @@ sees, or sees ended, is closed.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cogorch_dagster.evaluation.drift import slices
+from cogorch_dagster.evaluation.drift import mix, slices
 from cogorch_dagster.evaluation.drift.detection import Thresholds, detect, prepare
+from cogorch_dagster.evaluation.drift.expected import METRIC, Expectation, Expected, with_residual
 from cogorch_dagster.evaluation.drift.panel import DAY, Panel, components_since, read_panels
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies import audit, findings, store
@@ -67,6 +68,7 @@ def look(
     *,
     components: Sequence[str] = (),
     thresholds: Thresholds | None = None,
+    expectation: Expectation | None = None,
 ) -> Look:
     """Scan, explain, write down.
 
@@ -74,17 +76,27 @@ def look(
         as_of: the end of what is looked at, now unless given; the bucket that holds it is not complete and left out.
         components: only these; every one that has rewards in the look-back unless given.
         thresholds: see `detection.Thresholds`.
+        expectation: of the decisions' rewards by their mix. Where a component has one, its residual is one more stream
+            that may change regime, and a change of the reward is split into the mix and what the same requests earn.
     """
     as_of = datetime.now(UTC) if as_of is None else as_of.astimezone(UTC)
     names = list(components) or components_since(settings, as_of - LOOK_BACK[HOURS], as_of)
     seen: list[Seen] = []
     scanned: set[str] = set()
+    by_mix: dict[str, Expected] = {}
     for width, sort in ((HOURS, "regime"), (MINUTES, "incident")):
         for panel in read_panels(settings, names, as_of - LOOK_BACK[width], as_of, width):
-            if panel.days > FEWEST_TRAINING_DAYS:
-                scanned.add(panel.component)
-                seen += [each for each in scan(panel, thresholds) if each.sort == sort]
-    made, closed = _write(settings, as_of, _apart(seen), scanned)
+            if panel.days <= FEWEST_TRAINING_DAYS:
+                continue
+            scanned.add(panel.component)
+            # An incident hurts whoever asks, whatever the mix; so the residual is looked at for regimes alone.
+            asked = expectation if sort == "regime" else None
+            expected = None if asked is None else asked(panel.component, panel.start, as_of)
+            if expected is not None:
+                by_mix[panel.component] = expected
+            watched = panel if expected is None else with_residual(panel, expected)
+            seen += [each for each in scan(watched, thresholds) if each.sort == sort]
+    made, closed = _write(settings, as_of, _apart(seen), scanned, by_mix)
     return Look(
         as_of=as_of,
         components=len(names),
@@ -137,7 +149,7 @@ def scan(panel: Panel, thresholds: Thresholds | None = None) -> list[Seen]:
 
 
 def _write(
-    settings: Settings, as_of: datetime, seen: Sequence[Seen], scanned: set[str]
+    settings: Settings, as_of: datetime, seen: Sequence[Seen], scanned: set[str], by_mix: Mapping[str, Expected]
 ) -> tuple[list[Finding], list[Finding]]:
     """Findings that are new, and incidents that have ended."""
     with transaction(settings) as connection:
@@ -145,7 +157,7 @@ def _write(
     news = [
         each for each in seen if each.known_at >= as_of - NEWS and not any(_same(each, finding) for finding in known)
     ]
-    documents = [_document(settings, each, as_of) for each in _without_repeats(news)]
+    documents = [_document(settings, each, as_of, by_mix.get(each.component)) for each in _without_repeats(news)]
     with transaction(settings) as connection:
         # Taken before reading again: two looks at the same time write everything once.
         audit.hold(connection)
@@ -207,9 +219,16 @@ def _without_repeats(news: Sequence[Seen]) -> list[Seen]:
     return kept
 
 
-def _document(settings: Settings, seen: Seen, as_of: datetime) -> dict[str, Any]:
+def _document(settings: Settings, seen: Seen, as_of: datetime, expected: Expected | None) -> dict[str, Any]:
     until = seen.ended_at or (seen.known_at if seen.sort == "incident" else as_of)
-    compared = slices.compare(settings, seen.component, seen.metric, seen.began_at, until, spread=seen.kind == "spread")
+    spread = seen.kind == "spread"
+    compared = (
+        mix.compare(expected, seen.began_at, until, spread=spread)
+        if expected is not None and seen.metric == METRIC
+        else slices.compare(settings, seen.component, seen.metric, seen.began_at, until, spread=spread)
+    )
+    of_reward = expected is not None and seen.metric in ("reward", METRIC)
+    parts = mix.split(expected, seen.began_at, until) if expected is not None and of_reward else None
     # Latency is averaged as a logarithm; people read milliseconds.
     shown = math.exp if seen.metric == "latency" else float
     return {
@@ -226,6 +245,7 @@ def _document(settings: Settings, seen: Seen, as_of: datetime) -> dict[str, Any]
         "details": {
             "explanations": compared.document(),
             "coincides_with": next(_coinciding(settings, seen), None),
+            **({} if parts is None else {"mix": parts.document()}),
         },
     }
 

@@ -1,5 +1,6 @@
 """Eight days of a small router in the lake, with something that goes wrong at the end."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -20,8 +21,18 @@ PER_HOUR = 120
 Columns = dict[str, np.ndarray]
 
 
-def serve(settings: Settings, start: datetime, until: datetime, trouble: Callable[[Columns], None]) -> None:
-    """Requests of two tenants to two arms, slower by day, one in fifty failing; scored at once."""
+def serve(
+    settings: Settings,
+    start: datetime,
+    until: datetime,
+    trouble: Callable[[Columns], None],
+    policy: str | None = None,
+) -> None:
+    """Requests of two tenants to two arms, slower by day, one in fifty failing; scored at once.
+
+    Args:
+        policy: whose decisions they are, if any's; then each has a length, which makes it slower, and which it says.
+    """
     rng = np.random.default_rng(1)
     count = round((until - start) / HOUR * PER_HOUR)
     at = (np.arange(count) + 0.5) / PER_HOUR
@@ -33,7 +44,11 @@ def serve(settings: Settings, start: datetime, until: datetime, trouble: Callabl
         "error_type": np.full(count, "overloaded"),
         "duration_ms": np.exp(6 + 0.4 * np.cos(2 * np.pi * at / 24) + 0.5 * rng.standard_normal(count)),
     }
+    if policy is not None:
+        columns["length"] = rng.random(count)
     trouble(columns)
+    if policy is not None:
+        columns["duration_ms"] *= np.exp(columns["length"])
     moments = [start + timedelta(hours=float(hour)) for hour in at]
     rows = {
         "observation_id": [derive("test", str(i), moment) for i, moment in enumerate(moments)],
@@ -50,6 +65,16 @@ def serve(settings: Settings, start: datetime, until: datetime, trouble: Callabl
         "duration_ms": columns["duration_ms"].tolist(),
         "sample_weight": [1.0] * count,
     }
+    if policy is not None:
+        rows |= {
+            "policy_id": [policy] * count,
+            "policy_version": ["1.0.0"] * count,
+            "decision_id": [f"d{moment.timestamp()}" for moment in moments],
+            "action_set": [["large", "small"]] * count,
+            "propensity": np.where(columns["action"] == "small", 0.6, 0.4).tolist(),
+            "attempt": [1] * count,
+            "context": [json.dumps({"length": float(length)}) for length in columns["length"]],
+        }
     nothing: list[None] = [None] * count
     table = pa.table(
         {each.name: pa.array(rows.get(each.name, nothing), type=each.type) for each in OBSERVATION_SCHEMA},

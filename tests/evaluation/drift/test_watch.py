@@ -8,7 +8,7 @@ import pytest
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.evaluation.drift import watch
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import activation, audit, decisions, findings, store
+from cogorch_dagster.policies import activation, audit, decisions, drafts, findings
 from cogorch_dagster.settings import Settings
 from tests.evaluation.drift.fleet import COMPONENT, Columns, serve
 from tests.evaluation.traffic import POLICY, ROUTER, install
@@ -33,7 +33,7 @@ def acme_fails(hours: float) -> "object":
 def approved(settings: Settings) -> str:
     install(settings)
     with transaction(settings) as connection:
-        version = store.propose_version(connection, POLICY, {**ROUTER, "timeoutMs": 900}, actor="test")
+        version = drafts.propose_version(connection, POLICY, {**ROUTER, "timeoutMs": 900}, actor="test")
         decisions.approve(connection, POLICY, version.version, "ada", "better", digest=version.digest)
     return version.ref
 
