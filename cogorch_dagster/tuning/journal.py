@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
@@ -62,9 +62,10 @@ class Journal:
         self.study, self.worker = study, worker
         self._settings = settings
         self._connection: psycopg.Connection[Any] | None = None
-        # Of the open transaction: entries from number `_base` on, of which the last `_fresh` are not written yet.
-        self._open, self._base, self._fresh = False, -1, 0
+        # Of the open transaction: entries from number `_base` on, and the last of them as text, not written yet.
+        self._open, self._base = False, -1
         self._entries: list[Entry] = []
+        self._fresh: list[str] = []
 
     def read_logs(self, log_number_from: int) -> list[Entry]:
         """The entries from a number on, in order; within a transaction with those that are not written yet.
@@ -75,7 +76,7 @@ class Journal:
         if not self._open:
             return self._read_alone(log_number_from)
         if self._base < 0 or log_number_from < self._base:
-            fresh = self._entries[len(self._entries) - self._fresh :]
+            fresh = self._entries[len(self._entries) - len(self._fresh) :]
             self._entries = self._read(log_number_from) + fresh
             self._base = log_number_from
         return self._entries[log_number_from - self._base :]
@@ -92,9 +93,10 @@ class Journal:
             return
         if self._base < 0:
             self._base = int(self._connected().execute(_END, (self.study,)).fetchall()[0][0])
+        texts = [json.dumps(entry, allow_nan=False) for entry in logs]
         # As they will be read, and no longer the caller's own.
-        self._entries += [json.loads(json.dumps(entry, allow_nan=False)) for entry in logs]
-        self._fresh += len(logs)
+        self._entries += map(json.loads, texts)
+        self._fresh += texts
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -111,13 +113,13 @@ class Journal:
         try:
             with connection.transaction():
                 connection.execute(_LOCK, (_key("journal", self.study),))
-                self._open, self._base, self._fresh, self._entries = True, -1, 0, []
+                self._open, self._base, self._fresh, self._entries = True, -1, [], []
                 yield
                 self._write(connection)
         except psycopg.errors.ForeignKeyViolation as error:
             raise unknown_study(self.study) from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            self.close()
+            self._drop()
             raise ConnectionLost(str(error)) from error
         finally:
             self._open = False
@@ -160,15 +162,23 @@ class Journal:
 
     def close(self) -> None:
         """Give the connection back; the worker counts as dead until the next use."""
+        import psycopg
+
+        if self._connection is not None and self.worker is not None:
+            # At once, not when the server gets to ending the connection.
+            with suppress(psycopg.Error):
+                self._connection.execute("SELECT pg_advisory_unlock_all()")
+        self._drop()
+
+    def _drop(self) -> None:
         if self._connection is not None:
             self._connection.close()
         self._connection = None
 
     def _write(self, connection: "psycopg.Connection[Any]") -> None:
         if self._fresh:
-            written = len(self._entries) - self._fresh
-            text = json.dumps(self._entries[written:])
-            connection.execute(_WRITE, (self.study, self._base + written, text))
+            first = self._base + len(self._entries) - len(self._fresh)
+            connection.execute(_WRITE, (self.study, first, f"[{','.join(self._fresh)}]"))
 
     def _read(self, number: int) -> list[Entry]:
         return [row[0] for row in self._connected().execute(_READ, (self.study, number)).fetchall()]
@@ -180,7 +190,7 @@ class Journal:
             return self._read(number)
         except (psycopg.OperationalError, psycopg.InterfaceError):
             # It may have broken long ago, while the process trained.
-            self.close()
+            self._drop()
             return self._read(number)
 
     def _connected(self) -> "psycopg.Connection[Any]":

@@ -1,4 +1,4 @@
-"""What a search tries next: by Optuna's samplers, or by a plan of our own for grid, random and CMA-ES.
+"""What a search tries next: by a plan of our own for TPE, CMA-ES, grid and random, or by Optuna's sampler for GP.
 
 What the number of a trial alone determines (grid, random) is the same whoever runs it; whatever draws has a seed that
 follows from the study's and the trial's number, so a study of one worker is the same every time.
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cogorch_dagster.errors import InvalidInput
+from cogorch_dagster.tuning import parzen
+from cogorch_dagster.tuning.cube import cube_of
 from cogorch_dagster.tuning.seeds import seed_of
 from cogorch_dagster.tuning.space import Space
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 SAMPLERS = ("tpe", "cma-es", "gp", "grid", "random")
 # Of each number of a grid.
 GRID_POINTS = 3
-# Trials drawn at random before a model is asked.
+# Trials drawn at random before the GP is asked.
 FIRST_TRIALS = 8
 # Of the unit cube, at the start of CMA-ES.
 FIRST_SIGMA = 0.25
@@ -70,28 +72,45 @@ def proposal(name: str, space: Space, seed: int, number: int, trials: Sequence["
         return Proposal(space.internal(_cell(space, seed, number - 1)), {})
     if name == "cma-es":
         return _cma_es(space, seed, number, trials)
+    if name == "tpe":
+        return Proposal(space.internal(space.of_unit(_tpe(space, seed, number, trials).tolist())), {})
     return None
 
 
-def optuna_sampler(name: str, seed: int, number: int, before: "BaseSampler | None" = None) -> "BaseSampler":
-    """The sampler of Optuna's for one trial.
+def optuna_sampler(name: str, seed: int, number: int) -> "BaseSampler":
+    """The sampler of Optuna's for one trial of the GP.
 
-    Args:
-        before: the one of an earlier trial of the same study: TPE's is seeded anew instead, as it remembers which
-            parameters the trials have in common, which costs a look at each of them.
+    Raises:
+        InvalidInput: what `proposal` proposes needs none.
     """
     from optuna import samplers
 
-    own = seed_of(seed, name, number) % 2**32
-    if name == "tpe" and isinstance(before, samplers.TPESampler):
-        for state in (before._rng, before._random_sampler._rng):
-            state.rng.seed(own)
-        return before
-    if name == "gp":
-        return samplers.GPSampler(seed=own, n_startup_trials=FIRST_TRIALS)
-    if name == "tpe":
-        return samplers.TPESampler(seed=own, n_startup_trials=FIRST_TRIALS)
-    return samplers.RandomSampler(seed=own)
+    if name != "gp":
+        raise InvalidInput(f"sampler {name!r} is not one of Optuna's here; ask `proposal`")
+    return samplers.GPSampler(seed=seed_of(seed, name, number) % 2**32, n_startup_trials=FIRST_TRIALS)
+
+
+def _tpe(space: Space, seed: int, number: int, trials: Sequence["FrozenTrial"]) -> parzen.Floats:
+    """By `parzen.py`: from the complete, the failed and the running trials."""
+    cube = cube_of(space.distributions())
+    if number < parzen.FIRST_TRIALS:
+        return parzen.first_place(cube.choices, seed_of(seed, "tpe", 0), number)
+    places = cube.places([each.params for each in trials])
+    return parzen.next_place(cube.choices, places, _values(trials), seed_of(seed, "tpe", number))
+
+
+def _values(trials: Sequence["FrozenTrial"]) -> parzen.Floats:
+    """Of the objectives, [trials, objectives], more is better: -inf of a failed trial, NaN of one that has not ended.
+
+    The reward comes first and is to be high; whatever else there is is to be low.
+    """
+    values = [each.values for each in trials]
+    objectives = max((len(each) for each in values if each is not None), default=1)
+    missing = {True: [-np.inf] * objectives, False: [np.nan] * objectives}
+    found = np.array(
+        [missing[each.state.is_finished()] if own is None else own for each, own in zip(trials, values, strict=True)]
+    )
+    return found * np.where(np.isfinite(found) & (np.arange(objectives) > 0), -1.0, 1.0)
 
 
 def _cell(space: Space, seed: int, place: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ The number of trials is the study's, whoever runs them: the same command on anot
 with one trial is `work`; how trials are shared without loss is `trials.py`.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, Literal
 from cogorch_dagster.errors import InvalidInput, Unavailable
 from cogorch_dagster.settings import Settings
 from cogorch_dagster.tuning.companions import acting
+from cogorch_dagster.tuning.ended import Ended, complete, failed
 from cogorch_dagster.tuning.journal import error_text
 from cogorch_dagster.tuning.objective import Interrupted, Measured, measure, score
 from cogorch_dagster.tuning.sampling import check_trials
@@ -100,15 +102,15 @@ def run(
     if not 1 <= trials <= MOST_TRIALS or not 1 <= workers <= 256:
         raise InvalidInput(f"a search has 1 to {MOST_TRIALS} trials and 1 to 256 workers, got {trials} and {workers}")
     check_trials(study.plan.sampler, study.plan.space, trials)
-    watched = _Watched(settings, study, trials, progress)
+    if workers > 1 and objective is not None:
+        raise InvalidInput("an objective of the caller's own is measured by one worker; other processes train")
+    objective = objective or real_trainings(settings, study.plan)  # Refuses here rather than in every worker.
+    watched = _Watched(Trials(settings, study, worker_name() if workers == 1 else None), trials, progress)
     try:
         lost = 0
         if workers == 1:
-            work(settings, study, trials, stop=stop, told=watched.look, objective=objective)
-        elif objective is not None:
-            raise InvalidInput("an objective of the caller's own is measured by one worker; other processes train")
+            work(watched.trials, trials, objective, stop=stop, told=watched.tell)
         else:
-            acting(settings, study.plan.companions)  # Refuses here rather than in every worker.
             lost = share(settings, study.name, trials, workers, look=watched.look, stop=stop)
         watched.look()
         return watched.outcome(lost)
@@ -117,40 +119,34 @@ def run(
 
 
 def work(
-    settings: Settings,
-    study: Study,
-    most: int,
-    *,
-    stop: Stop = lambda: False,
-    told: Callable[[], object] | None = None,
-    objective: Objective | None = None,
-) -> int:
-    """Run trials in this process until the study has `most` and none is running any more; how many it ended.
+    trials: Trials, most: int, objective: Objective, *, stop: Stop = lambda: False, told: Callable[[], object] = bool
+) -> None:
+    """Run trials in this process until the study has `most` and none is running any more.
 
     Args:
-        told: called after each.
+        trials: as a worker sees them.
+        told: called after each, and then with what it came to recorded.
 
     Raises:
         As `run`.
     """
-    objective = objective or real_trainings(settings, study.plan)
-    trials, ended = Trials(settings, study, worker_name()), 0
-    try:
-        while not stop():
-            taken = trials.take(most)
-            if taken is None:
-                break
-            if taken == "wait":
-                time.sleep(POLL_S)
-                continue
-            if not _carried_out(trials, taken, objective, stop):
-                break
-            ended += 1
-            if told is not None:
-                told()
-        return ended
-    finally:
-        trials.close()
+    ended: Ended | None = None
+    while not stop():
+        taken = trials.take(most, ended)
+        if ended is not None:
+            told()
+            ended = None
+        if taken is None:
+            return
+        if taken == "wait":
+            time.sleep(POLL_S)
+            continue
+        ended = _carried_out(trials.study.plan, taken, objective, stop)
+        if ended is None:
+            return
+    if ended is not None:
+        trials.end(ended)
+        told()
 
 
 def real_trainings(settings: Settings, plan: Plan) -> Objective:
@@ -179,51 +175,63 @@ def real_trainings(settings: Settings, plan: Plan) -> Objective:
     return objective
 
 
-def _carried_out(trials: Trials, trial: Trial, objective: Objective, stop: Stop) -> bool:
-    """Run a trial and record what came of it; False where it was stopped."""
+def _carried_out(plan: Plan, trial: Trial, objective: Objective, stop: Stop) -> Ended | None:
+    """Run a trial: what it came to; None where it was stopped."""
     begun = time.perf_counter()
     try:
-        found = objective(trials.study.plan, trial.params, stop)
+        found = objective(plan, trial.params, stop)
         summed = score(found)
     except Interrupted:
-        return False
+        return None
     except Unavailable:
         raise
     except Exception as error:  # What breaks a training says something about its parameters alone.
-        trials.fail(trial.number, error_text(error), time.perf_counter() - begun)
-        return True
-    trials.finish(trial.number, summed, found, time.perf_counter() - begun)
-    return True
+        return failed(trial.number, error_text(error), time.perf_counter() - begun)
+    return complete(plan, trial.number, summed, found, time.perf_counter() - begun)
 
 
 class _Watched:
     """A search seen from outside: tells of each trial of the study that has ended since the last look."""
 
-    def __init__(
-        self, settings: Settings, study: Study, total: int, progress: Callable[[Progress], None] | None
-    ) -> None:
-        self._trials, self._study, self._total = Trials(settings, study), study, total
-        self._progress = progress
-        self._known = {each.number for each in self._trials.all() if _over(each)}
+    def __init__(self, trials: Trials, total: int, progress: Callable[[Progress], None] | None) -> None:
+        self.trials, self._total, self._progress = trials, total, progress
+        self._best: Trial | None = None
+        self._known: set[int] = set()
+        self._known |= {each.number for each in self._news()}
 
     def look(self) -> bool:
-        """Tell; whether all trials asked for have ended."""
-        found = self._trials.all()
-        for trial in found:
-            if _over(trial) and trial.number not in self._known:
-                self._known.add(trial.number)
-                best = max((t for t in found if t.values), key=lambda t: (t.values or (0.0,))[0], default=None)
-                if self._progress is not None:
-                    self._progress(Progress(trial, len(self._known), self._total, best))
-        return sum(_over(each) for each in found) >= self._total
+        """Read what others did, and tell; whether all trials asked for have ended."""
+        self.trials.refresh()
+        self.tell()
+        return len(self._known) >= self._total
+
+    def tell(self) -> None:
+        """Tell of what this process knows without asking."""
+        for trial in self._news():
+            self._known.add(trial.number)
+            if self._progress is not None:
+                self._progress(Progress(trial, len(self._known), self._total, self._best))
 
     def outcome(self, lost: int) -> Outcome:
-        found = self._trials
-        return Outcome(self._study, found.all(), found.best(), found.pareto(), self._total, lost)
+        found = self.trials
+        return Outcome(found.study, found.all(), found.best(), found.pareto(), self._total, lost)
 
     def close(self) -> None:
-        self._trials.close()
+        self.trials.close()
+
+    def _news(self) -> list[Trial]:
+        ended, fresh = self.trials.ended, list[Trial]()
+        count = len(ended) - len(self._known)
+        # They stand at the end, unless the whole journal was read again after a broken connection.
+        for number, trial in reversed(ended.items()):
+            if len(fresh) == count:
+                break
+            if number not in self._known:
+                fresh.append(trial)
+        self._best = max((each for each in (self._best, *fresh) if each and each.values), key=_rank, default=None)
+        return fresh[::-1]
 
 
-def _over(trial: Trial) -> bool:
-    return trial.state in ("complete", "failed")
+def _rank(trial: Trial) -> tuple[float, int]:
+    """The higher the better: the score, and the earlier of equals."""
+    return (trial.values or (-math.inf,))[0], -trial.number

@@ -6,15 +6,18 @@ next: its number and its parameters stay, so nothing is lost and nothing is trie
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from operator import le
 from typing import TYPE_CHECKING, Any, Literal
 
-from cogorch_dagster.errors import InvalidInput
+from cogorch_dagster.errors import InvalidInput, Unavailable
 from cogorch_dagster.settings import Settings
+from cogorch_dagster.tuning.ended import Ended, complete, failed
 from cogorch_dagster.tuning.journal import Found, Journal
 from cogorch_dagster.tuning.objective import Measured, Score
+from cogorch_dagster.tuning.replay import Replay
 from cogorch_dagster.tuning.sampling import optuna_sampler, proposal
-from cogorch_dagster.tuning.study import Objective, Study
+from cogorch_dagster.tuning.study import Study
 
 if TYPE_CHECKING:
     import optuna
@@ -59,19 +62,32 @@ class Trial:
 
 
 class Trials:
-    """A study's trials, as one worker takes part in them.
+    """A study's trials, as one worker takes part in them; for one thread.
 
     Args:
-        worker: a name that no other process has; None: only to read.
+        worker: a name that no other process has; None: only to read and to note.
     """
 
     def __init__(self, settings: Settings, study: Study, worker: str | None = None) -> None:
         self.study, self.worker = study, worker
         self._journal = Journal(settings, study.name, worker)
-        self._optuna: optuna.Study | None = None
+        self._replay: Replay | None = None
+        self._ended: dict[int, Trial] = {}
 
-    def take(self, most: int) -> Trial | Literal["wait"] | None:
+    @property
+    def ended(self) -> dict[int, Trial]:
+        """By number those that have ended as of the last call, in the order in which this process learned of it."""
+        replay = self._opened()
+        for number in replay.ended[len(self._ended) :]:
+            self._ended[number] = _trial(replay.trials[number])
+        return self._ended
+
+    def take(self, most: int, after: Ended | None = None) -> Trial | Literal["wait"] | None:
         """A trial to run: one whose worker died, else a new one while there are fewer than `most`.
+
+        Args:
+            after: what the trial came to that this worker ran before, recorded by the same transaction, as each waits
+                for the disk; alone where no trial can be taken for an error.
 
         Returns:
             The trial; `wait` while there is nothing to take but others are still at work, and one may die; None at the
@@ -80,26 +96,50 @@ class Trials:
         Raises:
             As `Journal.transaction`.
         """
-        return self._whole(lambda study: self._take(study, most))
 
-    def finish(self, number: int, score: Score, found: Sequence[Measured], seconds: float) -> bool:
+        def act() -> Trial | Literal["wait"] | None:
+            if after is not None:
+                self._end(after)
+            return self._take(most)
+
+        try:
+            return self._whole(act)
+        except Unavailable:
+            raise
+        except Exception:
+            if after is not None:
+                self.end(after)
+            raise
+
+    def end(self, ended: Ended) -> bool:
         """Record what a trial came to; False where it is no longer this worker's.
 
         Raises:
-            As `take`. InvalidInput: an objective of the study was not measured.
+            As `take`.
         """
-        values = [_value(score, objective) for objective in self.study.plan.objectives]
-        notes = {"score": asdict(score), "measured": [asdict(each) for each in found], "seconds": seconds}
-        return self._whole(lambda study: self._end(study, number, values, notes))
+        return self._whole(lambda: self._end(ended))
+
+    def finish(self, number: int, score: Score, found: Sequence[Measured], seconds: float) -> bool:
+        """`end` with what `complete` has."""
+        return self.end(complete(self.study.plan, number, score, found, seconds))
 
     def fail(self, number: int, error: str, seconds: float) -> bool:
-        """Record that a trial failed, with `journal.error_text`; False where it is no longer this worker's."""
-        notes = {"error": error, "seconds": seconds}
-        return self._whole(lambda study: self._end(study, number, None, notes))
+        """`end` with what `failed` has."""
+        return self.end(failed(number, error, seconds))
+
+    def refresh(self) -> None:
+        """Read what was added since the last call.
+
+        Raises:
+            Unavailable: the server cannot be reached.
+        """
+        self._opened().read()
 
     def all(self) -> list[Trial]:
         """As they stand now, in order."""
-        return [self._trial(each) for each in self.optuna_study().get_trials(deepcopy=False)]
+        self.refresh()
+        ended = self.ended
+        return [ended.get(each.number) or _trial(each) for each in self._opened().trials]
 
     def best(self) -> Trial | None:
         """The complete trial of the highest score, the earliest of equals."""
@@ -108,132 +148,152 @@ class Trials:
 
     def pareto(self) -> list[Trial]:
         """The complete trials that no other one surpasses in every objective, in order."""
-        return [self._trial(each) for each in sorted(self.optuna_study().best_trials, key=lambda each: each.number)]
+        signs = [-1 if each == "reward" else 1 for each in self.study.plan.objectives]
+        costs = {
+            each.number: tuple(sign * value for sign, value in zip(signs, each.values, strict=True))
+            for each in self.all()
+            if each.values is not None
+        }
+        front: list[int] = []
+        # In this order nothing that comes later surpasses what came before.
+        for number in sorted(costs, key=lambda each: costs[each]):
+            cost = costs[number]
+            if not any(costs[each] != cost and all(map(le, costs[each], cost)) for each in front):
+                front.append(number)
+        return [self.ended[number] for number in sorted(front)]
+
+    def note(self, number: int, name: str, value: Any) -> Any:
+        """Add something found later to a trial that has ended; what is recorded under a name first stays.
+
+        Args:
+            value: JSON, no NaN.
+
+        Returns:
+            The value that stands: this one, or the one that was there.
+
+        Raises:
+            As `take`. InvalidInput: there is no such trial, or it has not ended.
+        """
+        return self._whole(lambda: self._with_note(number, name, value))
+
+    def notes(self, number: int) -> dict[str, Any]:
+        """What `note` has recorded for a trial by now, by name, in the order in which it was."""
+        self.refresh()
+        return _notes(self._opened(), number)
 
     def optuna_study(self) -> "optuna.Study":
-        """The study as Optuna has it, for what reads one."""
-        if self._optuna is None:
-            self._optuna = self._opened()
-        return self._optuna
+        """The study as Optuna has it, as it stands now, for what reads one."""
+        self.refresh()
+        return self._opened().study
 
     def close(self) -> None:
         """Give the connection back; what this worker runs may be taken over from now on."""
         self._journal.close()
-        self._optuna = None
+        self._forget()
 
-    def _whole(self, act: "Callable[[optuna.Study], Found]") -> Found:
-        return self._journal.whole(lambda: act(self.optuna_study()), forget=self._forget, ready=self.optuna_study)
+    def _whole(self, act: Callable[[], Found]) -> Found:
+        def up_to_date() -> Found:
+            self._opened().read()
+            return act()
+
+        return self._journal.whole(up_to_date, forget=self._forget, ready=self._opened)
 
     def _forget(self) -> None:
-        self._optuna = None
+        self._replay, self._ended = None, {}
 
-    def _opened(self) -> "optuna.Study":
-        import optuna
+    def _opened(self) -> Replay:
+        if self._replay is None:
+            maximised = [each == "reward" for each in self.study.plan.objectives]
+            self._replay = Replay(self._journal, self.study.name, maximised)
+        return self._replay
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        direction = optuna.study.StudyDirection
-        directions = [
-            direction.MAXIMIZE if each == "reward" else direction.MINIMIZE for each in self.study.plan.objectives
-        ]
-        with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-            storage = optuna.storages.JournalStorage(self._journal)  # type: ignore[arg-type]
-        if not storage.get_all_studies():
-            with self._journal.transaction():
-                if not storage.get_all_studies():
-                    optuna.create_study(storage=storage, study_name=self.study.name, directions=directions)
-        return optuna.load_study(storage=storage, study_name=self.study.name, sampler=optuna.samplers.RandomSampler(0))
-
-    def _take(self, study: "optuna.Study", most: int) -> Trial | Literal["wait"] | None:
-        trials = study.get_trials(deepcopy=False)
-        running = [each for each in trials if each.state.name == "RUNNING"]
-        orphan = self._orphan(study, running)
+    def _take(self, most: int) -> Trial | Literal["wait"] | None:
+        replay = self._opened()
+        running = [replay.trials[number] for number in replay.open if replay.trials[number].state.name == "RUNNING"]
+        orphan = self._orphan(running)
         if orphan is not None:
             return orphan
-        if len(trials) < most:
-            return self._begun(study, trials)
+        if len(replay.trials) < most:
+            return self._begun(replay)
         return "wait" if running else None
 
-    def _orphan(self, study: "optuna.Study", running: "list[FrozenTrial]") -> Trial | None:
+    def _orphan(self, running: "list[FrozenTrial]") -> Trial | None:
         # One of its own it has begun without learning of it, or was interrupted in.
         mine = [each for each in running if each.user_attrs["worker"] == self.worker]
         if mine:
-            return self._trial(mine[0])
-        alive = self._journal.alive({each.user_attrs["worker"] for each in running})
+            return _trial(mine[0])
+        replay, alive = self._opened(), self._journal.alive({each.user_attrs["worker"] for each in running})
         for each in running:
             if each.user_attrs["worker"] in alive:
                 continue
             attempts = each.user_attrs["attempts"]
             if attempts >= MOST_ATTEMPTS:
-                notes = {"error": f"its worker died {attempts} times"}
-                self._noted(study, each, notes)
-                study.tell(each.number, state=_state("FAIL"))
+                replay.note(each.number, {"error": f"its worker died {attempts} times"})
+                replay.end(each.number, None)
                 continue
-            self._noted(study, each, {"worker": self.worker, "attempts": attempts + 1})
-            return self._trial(study._storage.get_trial(each._trial_id))
+            return _trial(replay.note(each.number, {"worker": self.worker, "attempts": attempts + 1}))
         return None
 
-    def _begun(self, study: "optuna.Study", trials: "list[FrozenTrial]") -> Trial:
+    def _begun(self, replay: Replay) -> Trial:
         import optuna
 
-        plan, number = self.study.plan, len(trials)
+        plan, number = self.study.plan, len(replay.trials)
+        distributions = plan.space.distributions()
         notes: dict[str, Any] = {"worker": self.worker, "attempts": 1}
         if number == 0:
             # What is in force comes first: whatever is found is compared with it from the start.
-            study.enqueue_trial(plan.space.internal(plan.current))
-        elif (found := proposal(plan.sampler, plan.space, plan.seed, number, trials)) is not None:
-            study.enqueue_trial(found.internal)
-            notes |= found.notes
+            notes["params"] = plan.current
+            return _trial(replay.begin(plan.space.internal(plan.current), distributions, notes))
+        if (found := proposal(plan.sampler, plan.space, plan.seed, number, replay.trials)) is not None:
+            notes |= {**found.notes, "params": plan.space.of_internal(found.internal)}
+            return _trial(replay.begin(found.internal, distributions, notes))
         with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-            study.sampler = optuna_sampler(plan.sampler, plan.seed, number, study.sampler)
-        asked = study.ask(plan.space.distributions())
-        notes["params"] = plan.current if number == 0 else plan.space.of_internal(asked.params)
-        for name, value in notes.items():
-            asked.set_user_attr(name, value)
-        return Trial(number, "running", notes["params"], self.worker)
+            sampler = optuna_sampler(plan.sampler, plan.seed, number)
+        asked = replay.ask(sampler, distributions)
+        return _trial(replay.note(number, {**notes, "params": plan.space.of_internal(asked.params)}))
 
-    def _end(self, study: "optuna.Study", number: int, values: list[float] | None, notes: dict[str, Any]) -> bool:
-        trial = study.get_trials(deepcopy=False)[number]
-        if trial.user_attrs["worker"] != self.worker or trial.state.name != "RUNNING":
-            # Its own may have been recorded by the call that lost the connection.
-            return bool(trial.user_attrs["worker"] == self.worker)
-        self._noted(study, trial, notes)
-        study.tell(number, values, state=_state("FAIL") if values is None else None)
-        return True
+    def _end(self, ended: Ended) -> bool:
+        replay = self._opened()
+        trial = replay.trials[ended.number]
+        mine = bool(trial.user_attrs["worker"] == self.worker)
+        # Else the call that lost the connection may have recorded its own.
+        if mine and trial.state.name == "RUNNING":
+            replay.note(ended.number, ended.notes)
+            replay.end(ended.number, ended.values)
+        return mine
 
-    def _noted(self, study: "optuna.Study", trial: "FrozenTrial", notes: dict[str, Any]) -> None:
-        for name, value in notes.items():
-            study._storage.set_trial_user_attr(trial._trial_id, name, value)
-
-    def _trial(self, frozen: "FrozenTrial") -> Trial:
-        states: dict[str, State] = {"RUNNING": "running", "COMPLETE": "complete", "WAITING": "waiting"}
-        notes = frozen.user_attrs
-        score = notes.get("score", {})
-        return Trial(
-            number=frozen.number,
-            state=states.get(frozen.state.name, "failed"),
-            params=notes.get("params", {}),
-            worker=notes.get("worker"),
-            attempts=notes.get("attempts", 0),
-            values=None if frozen.values is None else tuple(frozen.values),
-            mean=score.get("mean"),
-            conflicts=score.get("conflicts"),
-            inference_ms=score.get("inference_ms"),
-            steps=score.get("steps", 0),
-            seconds=notes.get("seconds"),
-            error=notes.get("error"),
-        )
+    def _with_note(self, number: int, name: str, value: Any) -> Any:
+        replay = self._opened()
+        if not 0 <= number < len(replay.trials) or not replay.trials[number].state.is_finished():
+            raise InvalidInput(f"trial {number} of study {self.study.name} has not ended; note of one that has")
+        # Of the study, as Optuna lets nothing be added to a trial that has ended.
+        before = _notes(replay, number)
+        if name in before:
+            return before[name]
+        replay.note_of_study(f"{number}:{name}", value)
+        return value
 
 
-def _value(score: Score, objective: Objective) -> float:
-    # Below a microsecond a time is noise, which would put trials on the Pareto front.
-    latency = round(score.inference_ms, 3)
-    value = {"reward": score.value, "conflicts": score.conflicts, "latency": latency}[objective]
-    if value is None:
-        raise InvalidInput(f"the objective {objective} was not measured; conflicts need companions to act beside")
-    return value
+def _notes(replay: Replay, number: int) -> dict[str, Any]:
+    own = f"{number}:"
+    return {name.removeprefix(own): value for name, value in replay.notes.items() if name.startswith(own)}
 
 
-def _state(name: str) -> Any:
-    from optuna.trial import TrialState
-
-    return TrialState[name]
+def _trial(frozen: "FrozenTrial") -> Trial:
+    states: dict[str, State] = {"RUNNING": "running", "COMPLETE": "complete", "WAITING": "waiting"}
+    notes = frozen.user_attrs
+    score = notes.get("score", {})
+    return Trial(
+        number=frozen.number,
+        state=states.get(frozen.state.name, "failed"),
+        params=notes.get("params", {}),
+        worker=notes.get("worker"),
+        attempts=notes.get("attempts", 0),
+        values=None if frozen.values is None else tuple(frozen.values),
+        mean=score.get("mean"),
+        conflicts=score.get("conflicts"),
+        inference_ms=score.get("inference_ms"),
+        steps=score.get("steps", 0),
+        seconds=notes.get("seconds"),
+        error=notes.get("error"),
+    )

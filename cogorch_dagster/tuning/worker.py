@@ -10,7 +10,9 @@ import sys
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.settings import load_settings
 from cogorch_dagster.tuning import study
-from cogorch_dagster.tuning.search import work
+from cogorch_dagster.tuning.search import real_trainings, work
+from cogorch_dagster.tuning.trials import Trials
+from cogorch_dagster.tuning.workers import worker_name
 
 
 def main(name: str, trials: int, parent: int) -> None:
@@ -21,7 +23,11 @@ def main(name: str, trials: int, parent: int) -> None:
     settings = load_settings()
     with transaction(settings) as connection:
         found = study.get(connection, name)
-    work(settings, found, trials, stop=lambda: bool(asked) or os.getppid() != parent)
+    objective, own = real_trainings(settings, found.plan), Trials(settings, found, worker_name())
+    try:
+        work(own, trials, objective, stop=lambda: bool(asked) or os.getppid() != parent)
+    finally:
+        own.close()
 
 
 if __name__ == "__main__":

@@ -147,3 +147,15 @@ def test_a_killed_worker_is_dead_at_once(journal: Journal, settings: Settings) -
             break
         signal.sigtimedwait([], 0.02)
     assert journal.alive(["me", "child"]) == {"me"}
+
+
+def test_a_worker_that_gives_its_connection_back_is_dead_at_once(journal: Journal, settings: Settings) -> None:
+    other = Journal(settings, "tiny", "other")
+    journal.read_logs(0)
+    for _ in range(20):
+        other.read_logs(0)
+        assert journal.alive(["me", "other"]) == {"me", "other"}
+        other.close()
+        assert journal.alive(["me", "other"]) == {"me"}
+    cut(settings)
+    journal.close()

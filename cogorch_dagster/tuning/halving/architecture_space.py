@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from cogorch_dagster.errors import InvalidInput
-from cogorch_dagster.policies import hyperparameters
+from cogorch_dagster.policies import ranges
 from cogorch_dagster.policies.architecture import DROPOUT, LAYER_STEP, LAYERS, UNITS_STEP, WIDTHS, Activation
 from cogorch_dagster.policies.parameter import Level
 from cogorch_dagster.tuning.dimension import Choice, Dimension
@@ -68,7 +68,7 @@ def architecture_space(
     Raises:
         InvalidInput: an unknown kind or level, or `current` is not valid.
     """
-    if problems := hyperparameters.invalid(kind, current):
+    if problems := ranges.invalid(kind, current):
         raise InvalidInput(f"the {kind} params to search around are not valid: {'; '.join(problems)}")
     if level not in LAYERS:
         raise InvalidInput(f"level {level!r} is unknown; the levels are {', '.join(LAYERS)}")

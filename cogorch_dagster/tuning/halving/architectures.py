@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from cogorch_dagster.errors import Refused
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import hyperparameters
+from cogorch_dagster.policies import hyperparameters, ranges
 from cogorch_dagster.policies.decisions import Decision
 from cogorch_dagster.policies.store import PolicyVersion
 from cogorch_dagster.settings import Settings
@@ -154,7 +154,7 @@ def _document(outcome: Outcome, best: Record, params: dict[str, Any]) -> dict[st
         "budget": outcome.budget,
         "trials": len(outcome.records),
         "failed": sum(record.status == "failed" for record in outcome.records),
-        "violations": hyperparameters.violations(kind, plan.current, params, plan.level),
+        "violations": ranges.violations(kind, plan.current, params, plan.level),
     }
 
 

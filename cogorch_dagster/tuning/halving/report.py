@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+from cogorch_dagster.figures import INK, png, tidy
 from cogorch_dagster.tuning.halving.records import Record
 from cogorch_dagster.tuning.halving.rungs import Ladder, ranked
-from cogorch_dagster.tuning.png import INK, png, tidy
 
 FAILED = "#dc2626"
 # From the first rung to the last: the further a trial came, the darker.

@@ -1,4 +1,4 @@
-"""Which parameters a new trial gets: at random, or by TPE from what trials reached at one rung.
+"""Which parameters a new trial gets: at random, or by TPE (`parzen.py`) from what trials reached at one rung.
 
 Which rung to learn from follows BOHB (Falkner et al. 2018, section 3.2): the highest with enough observations, as
 scores of different rungs cannot be compared. What the parameters are is a matter of the search.
@@ -7,7 +7,11 @@ scores of different rungs cannot be compared. What the parameters are is a matte
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
+from cogorch_dagster.tuning.cube import cube_of
 from cogorch_dagster.tuning.halving.rungs import Ladder, Trial, ranked
+from cogorch_dagster.tuning.parzen import next_place
 from cogorch_dagster.tuning.seeds import seed_of
 
 if TYPE_CHECKING:
@@ -35,21 +39,12 @@ def sample(
         seed: of the study, 0 to 2**63 - 1.
         number: of the trial; with the seed and the observations it decides everything.
     """
-    from optuna.samplers import RandomSampler, TPESampler
-    from optuna.trial import create_trial
-
-    own = seed_of(seed, "trial", number) >> 30  # Samplers take 32 bits.
-    guided = sampler == "tpe" and len(observations) >= enough(distributions) and number % RANDOM_EACH != 0
-    chosen = TPESampler(n_startup_trials=0, multivariate=True, seed=own) if guided else RandomSampler(seed=own)
-    study = _study(chosen)
-    if guided:
-        study.add_trials(
-            [
-                create_trial(params=values, distributions=dict(distributions), value=score)
-                for values, score in observations
-            ]
-        )
-    return dict(study.ask(dict(distributions)).params)
+    cube = cube_of(distributions)
+    if sampler == "tpe" and len(observations) >= enough(distributions) and number % RANDOM_EACH != 0:
+        places = cube.places([values for values, _ in observations])
+        scores = np.array([[score] for _, score in observations])
+        return cube.params(next_place(cube.choices, places, scores, seed_of(seed, "tpe", number)))
+    return cube.params(np.random.default_rng(seed_of(seed, "trial", number)).random(len(distributions)))
 
 
 def enough(distributions: Mapping[str, Any]) -> int:
@@ -71,18 +66,3 @@ def learned_from(
             there.sort(key=lambda trial: trial.number)
             return [(values[trial.number], trial.scores[rung]) for trial in there]
     return []
-
-
-def _study(sampler: Any) -> Any:
-    import warnings
-
-    import optuna
-
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.create_study(direction="maximize", sampler=sampler)
-    finally:
-        optuna.logging.set_verbosity(before)

@@ -12,29 +12,31 @@ from cogorch_dagster.fleet.parameters import default_parameters
 from cogorch_dagster.lake import blobs
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.platform.tables import studies as table
-from cogorch_dagster.policies import hyperparameters
+from cogorch_dagster.policies import hyperparameters, parameter, ranges
 from cogorch_dagster.settings import Settings
 from cogorch_dagster.tuning.budget import Budget
 from cogorch_dagster.tuning.halving import architectures, shelf, study
 from cogorch_dagster.tuning.halving.architecture_space import architecture_space
 from cogorch_dagster.tuning.halving.sampling import sample
 from cogorch_dagster.tuning.halving.study import Plan, Study
+from tests.tuning.tiny import shelved
 
 PARAMETERS = default_parameters().model_copy(update={"horizon": 8})
+
 BUDGET = Budget(episodes=2, evaluation_episodes=2, fleets=2, seeds=1)
 SETTINGS = {"trainings": 5, "eta": 2, "rungs": 3, "seed": 4}
 
 
 @pytest.mark.parametrize("kind", hyperparameters.PARAMETERS)
 def test_what_is_drawn_may_be_proposed(kind: str) -> None:
-    for level in hyperparameters.LEVELS:
+    for level in parameter.LEVELS:
         space = architecture_space(kind, level, first_defaults(kind), joint=True)
         layers = set()
         for number in range(12):
             values = sample(space.distributions(), [], sampler="random", seed=0, number=number)
             params = space.params(values)
-            assert hyperparameters.invalid(kind, params) == []
-            assert hyperparameters.violations(kind, first_defaults(kind), params, level) == []
+            assert ranges.invalid(kind, params) == []
+            assert ranges.violations(kind, first_defaults(kind), params, level) == []
             drawn = space.space.of_internal(values)
             assert params["hidden"] == [drawn[f"width{n}"] for n in range(1, drawn["layers"] + 1)]
             layers.add(len(params["hidden"]))
@@ -88,7 +90,8 @@ def test_from_the_plan_to_the_result(settings: Settings) -> None:
     assert outcome.best is not None
     assert len(outcome.best.scores) == 3
     assert outcome.best.scores[2] == max(record.scores[2] for record in outcome.records if len(record.scores) == 3)
-    assert blobs.written(shelf.folder(settings, "small"))
+    # As a killed worker leaves it.
+    assert shelved(settings, "small").exists()
     assert architectures.standing(settings, found).records == outcome.records
 
     ended = architectures.conclude(settings, outcome, seeds=3)
@@ -99,9 +102,7 @@ def test_from_the_plan_to_the_result(settings: Settings) -> None:
     assert (result["trial"], result["best"]["rung"], result["spent"]) == (outcome.best.number, 2, outcome.spent)
     assert result["found"]["mean"] == pytest.approx(result["found"]["candidate"] - result["found"]["baseline"])
     assert [row["reached"] for row in result["rungs"]] == [row.reached for row in outcome.rows]
-    assert result["violations"] == hyperparameters.violations(
-        "ppo", found.plan.current, result["params"], found.plan.level
-    )
+    assert result["violations"] == ranges.violations("ppo", found.plan.current, result["params"], found.plan.level)
     assert blobs.written(shelf.folder(settings, "small")) == {}
     # Judged again on the same seeds, nothing is trained.
     ended = architectures.conclude(settings, outcome, seeds=3, stop=lambda: True)

@@ -14,6 +14,7 @@ from cogorch_dagster.tuning import normalised
 from cogorch_dagster.tuning.budget import Budget
 from cogorch_dagster.tuning.halving.fleet_training import FleetTraining, FleetTrials
 from cogorch_dagster.tuning.halving.rungs import ladder
+from cogorch_dagster.tuning.objective import FLEETS_PER_SEED
 from cogorch_dagster.tuning.seeds import evaluation_seeds
 
 PARAMETERS = default_parameters().model_copy(update={"horizon": 9})
@@ -63,7 +64,7 @@ def test_below_the_top_a_policy_that_explores_itself_is_judged_by_what_it_earns(
     for level, steps in ((6 * 8, 6), (18 * 8, 12)):
         reached = training.reach(level, bool)
         earned = [[each.advance() for _ in range(steps)][steps // 2 :] for each in beside.trainings]
-        floor = normalised.floor(PARAMETERS, "ethical", evaluation_seeds(7, BUDGET), 8)
+        floor = normalised.floor(PARAMETERS, "ethical", evaluation_seeds(7, BUDGET), FLEETS_PER_SEED)
         assert reached is not None
         assert reached.score == pytest.approx((np.mean(earned) - floor) / (normalised.ceiling() - floor))
     top = training.reach(of.full, bool)
