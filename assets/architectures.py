@@ -97,7 +97,7 @@ def architectures(
     except CogorchError as error:
         reason = error.reason if isinstance(error, Refused) else "invalid_input"
         raise dg.Failure(description=f"{reason}: {error}", allow_retries=False) from error
-    verdict, draft = _judged(settings, study, outcome, propose=config.propose)
+    verdict, draft = _judged(context, settings, study, outcome, propose=config.propose)
     result = study.result or {}
     return dg.MaterializeResult(
         metadata={
@@ -147,12 +147,15 @@ def _study(settings: "Settings", agent: str, config: ArchitectureConfig, run_id:
     return found, latest.digest if latest else "none: documented defaults"
 
 
-def _judged(settings: "Settings", study: "Study", outcome: "Outcome", *, propose: bool) -> tuple[str, str | None]:
+def _judged(
+    context: dg.AssetExecutionContext, settings: "Settings", study: "Study", outcome: "Outcome", *, propose: bool
+) -> tuple[str, str | None]:
     """What is to be said of the best network, and the draft that waits for a decision, if one does."""
-    from cogorch_dagster.errors import Refused
+    from cogorch_dagster.errors import CogorchError, Refused
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.tuning.confirmation import Confirmation
     from cogorch_dagster.tuning.halving import architectures
+    from cogorch_dagster.tuning.registration import register_confirmed
 
     if study.result is None and outcome.ended and outcome.in_force_is_best:
         return "nothing found that beats what is in force", None
@@ -164,6 +167,11 @@ def _judged(settings: "Settings", study: "Study", outcome: "Outcome", *, propose
         f"{found.verdict} on {len(confirmation.seeds)} fresh seeds: "
         f"{found.mean:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
     )
+    if found.verdict == "better":
+        try:
+            register_confirmed(settings, study, confirmation)
+        except CogorchError as error:
+            context.log.warning(f"The winner is not registered: {error}")
     if found.verdict != "better" or not propose:
         return f"{said}; nothing was proposed", None
     try:

@@ -8,39 +8,26 @@ from pydantic import Field
 
 from assets.agent_partitions import BY_AGENT
 from assets.fleet_calibration import fleet_calibration
-from assets.presentation import moment, picture, shown, table
+from assets.presentation import shown, table
+from assets.tuning_metadata import (
+    FINALIST_COLUMNS,
+    TRIAL_COLUMNS,
+    UPDATE_COLUMNS,
+    finalist_rows,
+    pictures_of,
+    trial_row,
+    update_rows,
+)
 from resources.installation import CogorchResource
 
 if TYPE_CHECKING:
     from cogorch_dagster.fleet.calibration.calibration import Calibration
     from cogorch_dagster.settings import Settings
     from cogorch_dagster.tuning.confirmation import Confirmation
+    from cogorch_dagster.tuning.finalists import Finals
     from cogorch_dagster.tuning.search import Outcome
     from cogorch_dagster.tuning.study import Study
 
-TRIAL_COLUMNS = {
-    "trial": "in the order in which they began; 0 is what was in force",
-    "state": "complete, failed, running or waiting",
-    "score": "lower bound of the mean normalised return over the training seeds",
-    "mean": "normalised return: 0 acts at random, 1 is the best possible",
-    "conflicts": "declared, per step",
-    "inference_ms": "CPU time of a decision",
-    "steps": "of single fleets, trained",
-    "seconds": "of training and evaluation",
-    "params": "what differs from those in force",
-    "error": "of a training that failed",
-}
-UPDATE_COLUMNS = {
-    "update": "policy and version",
-    "action": "approve or rollback",
-    "by": "who decided",
-    "activated": "UTC",
-    "taken_over": "running processes that acknowledged it",
-    "refused": "running processes that refused it, with the reason",
-    "latency_ms": "from the activation to the slowest acknowledgement",
-    "before": "mean reward per step of running agents before it",
-    "after": "and since",
-}
 SHOWN = 40
 
 
@@ -56,7 +43,13 @@ class SearchConfig(dg.Config):
     episodes: int | None = Field(default=None, ge=1, le=100_000, description="Of a training, instead of the budget's.")
     fleets: int | None = Field(default=None, ge=1, le=100_000, description="Trained in at once, instead.")
     trainings: int | None = Field(default=None, ge=1, le=100, description="Of a trial, each with a seed, instead.")
-    fresh_seeds: int = Field(default=10, ge=3, le=1000, description="On which the winner is confirmed.")
+    finalists: int = Field(
+        default=4, ge=0, le=50, description="Best trials trained anew beside what is in force; 0: the best score wins."
+    )
+    finalist_trainings: int = Field(default=4, ge=1, le=100, description="Of a finalist on average.")
+    fresh_seeds: int | None = Field(
+        default=None, ge=3, le=1000, description="On which the winner is confirmed: 10, or as many as before."
+    )
     minutes: float = Field(
         default=20, gt=0, le=25, description="Ends there at the latest; the next run of the same plan goes on."
     )
@@ -75,14 +68,14 @@ def tuned_hyperparameters(
 ) -> dg.MaterializeResult[None]:
     """The best hyperparameters that a search with real training found for an agent, and whether they are better.
 
-    Trials train the agent in the calibrated fleet within the bounds and steps that its policy allows. The winner is
-    trained anew on fresh seeds beside what is in force: only that difference counts. Where it lies above zero, the
-    winner becomes a draft of the agent's policy, which waits in the same gate as any. A run that was stopped is gone
-    on with by the next one of the same plan.
+    Trials train the agent in the calibrated fleet within the bounds and steps that its policy allows. The best of them
+    are trained anew, as the best of many scores is partly luck, and the winner again, on fresh seeds beside what is in
+    force: only that difference counts. Where it lies above zero, the winner becomes a draft of the agent's policy,
+    which waits in the same gate as any. A run that was stopped is gone on with by the next one of the same plan.
     """
     from cogorch_dagster.errors import CogorchError, Refused
     from cogorch_dagster.tuning import confirmation as confirming
-    from cogorch_dagster.tuning import search
+    from cogorch_dagster.tuning import finalists, search
     from cogorch_dagster.tuning.objective import Interrupted
 
     settings, begun = cogorch.settings, time.monotonic()
@@ -107,6 +100,7 @@ def tuned_hyperparameters(
                 study,
                 seeds=config.fresh_seeds,
                 progress=lambda done, total: context.log.info(f"confirmed on {done} of {total} fresh seeds"),
+                selected=lambda now: context.log.info(_finalist_said(now)),
                 stop=stop,
             )
     except Interrupted:
@@ -114,8 +108,9 @@ def tuned_hyperparameters(
     except CogorchError as error:
         reason = error.reason if isinstance(error, Refused) else "invalid_input"
         raise dg.Failure(description=f"{reason}: {error}", allow_retries=False) from error
+    finals = finalists.standing(settings, study)
     verdict, draft = (
-        _unconfirmed(outcome)
+        _unconfirmed(outcome, finals)
         if confirmation is None
         else _judged(context, settings, study, confirmation, propose=config.propose)
     )
@@ -127,10 +122,11 @@ def tuned_hyperparameters(
             "study": study.name,
             "in_force": study.plan.version or "none",
             "trials": table(
-                [_trial_row(each, study.plan.current) for each in outcome.trials], TRIAL_COLUMNS, limit=SHOWN
+                [trial_row(each, study.plan.current) for each in outcome.trials], TRIAL_COLUMNS, limit=SHOWN
             ),
-            **_pictures(settings, study, outcome),
-            "updates": table(_updates(settings, context.partition_key), UPDATE_COLUMNS, limit=20),
+            **({"finalists": table(finalist_rows(finals), FINALIST_COLUMNS)} if finals.finalists else {}),
+            **pictures_of(settings, study, outcome),
+            "updates": table(update_rows(settings, context.partition_key), UPDATE_COLUMNS, limit=20),
             "calibration": calibration.digest if calibration else "none: documented defaults",
             "seed": study.plan.seed,
             "seconds": round(time.monotonic() - begun, 1),
@@ -146,6 +142,7 @@ def _study(settings: "Settings", agent: str, config: SearchConfig, run_id: str) 
     from cogorch_dagster.tuning import study as studies
     from cogorch_dagster.tuning.budget import budget_of
     from cogorch_dagster.tuning.planning import plan_for
+    from cogorch_dagster.tuning.rejection import selection_of
 
     budget = budget_of(config.budget, episodes=config.episodes, fleets=config.fleets, seeds=config.trainings)
     with transaction(settings) as connection:
@@ -158,16 +155,17 @@ def _study(settings: "Settings", agent: str, config: SearchConfig, run_id: str) 
             sampler=config.sampler,
             objectives=config.objectives,
             seed=config.seed,
+            selection=selection_of(config.finalists, config.finalist_trainings),
         )
         return studies.begin(connection, studies.name_of(plan), plan, run_id), latest
 
 
-def _unconfirmed(outcome: "Outcome") -> tuple[str, None]:
+def _unconfirmed(outcome: "Outcome", finals: "Finals") -> tuple[str, None]:
     from cogorch_dagster.tuning.confirmation import is_in_force
 
     if outcome.ended and outcome.best is None:
         return "no trial is complete", None
-    if outcome.ended and outcome.best is not None and is_in_force(outcome.study.plan, outcome.best.params):
+    if outcome.ended and finals.winner is not None and is_in_force(outcome.study.plan, finals.winner.params):
         return "nothing found that beats what is in force", None
     return "stopped by the clock, the next run of the same plan goes on", None
 
@@ -193,9 +191,8 @@ def _judged(
     )
     if found.verdict != "better":
         return f"{said}; what is in force stands", None
-    plan = study.plan
     try:
-        register_confirmed(settings, study.name, plan.agent, confirmation, plan.parameters, plan.code)
+        register_confirmed(settings, study, confirmation)
     except CogorchError as error:
         context.log.warning(f"The winner is not registered: {error}")
     if not propose:
@@ -217,6 +214,11 @@ def _said(now: Any) -> str:
     came = f"score {trial.values[0]:.4f}" if trial.values else f"failed: {trial.error}"
     best = f", best {now.best.values[0]:.4f} of trial {now.best.number}" if now.best else ""
     return f"trial {trial.number}, {now.ended} of {now.total}: {came}{best}"
+
+
+def _finalist_said(now: Any) -> str:
+    came = f"return {now.value:.4f}" if now.value is not None else f"failed: {now.error}"
+    return f"finalist trial {now.trial}, training {now.place + 1}: {came}; {now.done} of {now.total}"
 
 
 def _trials_said(outcome: "Outcome") -> str:
@@ -241,68 +243,3 @@ def _confirmed_metadata(confirmation: "Confirmation | None") -> dict[str, Any]:
         "normalised_return_in_force": shown(found.baseline),
         "hyperparameters": dg.MetadataValue.json(confirmation.params),
     }
-
-
-def _trial_row(trial: Any, current: dict[str, Any]) -> dict[str, object]:
-    changed = {name: value for name, value in trial.params.items() if value != current.get(name)}
-    return {
-        "trial": trial.number,
-        "state": trial.state,
-        "score": shown(trial.values[0]) if trial.values else None,
-        "mean": shown(trial.mean),
-        "conflicts": shown(trial.conflicts, 3),
-        "inference_ms": shown(trial.inference_ms, 3),
-        "steps": trial.steps,
-        "seconds": shown(trial.seconds, 3),
-        "params": ", ".join(f"{name} {value}" for name, value in changed.items()),
-        "error": (trial.error or "")[:200],
-    }
-
-
-def _pictures(settings: "Settings", study: "Study", outcome: "Outcome") -> dict[str, dg.MetadataValue]:
-    from cogorch_dagster.tuning import pictures
-    from cogorch_dagster.tuning.importance import importances
-    from cogorch_dagster.tuning.trials import Trials
-
-    found: dict[str, dg.MetadataValue] = {}
-    if any(each.state in ("complete", "failed") for each in outcome.trials):
-        found["history"] = picture(pictures.history(outcome.trials), "score by trial")
-    trials = Trials(settings, study)
-    try:
-        shares = importances(trials)
-    finally:
-        trials.close()
-    if shares:
-        found["importance"] = picture(pictures.importance_figure(shares), "what mattered")
-    if len(study.plan.objectives) > 1 and outcome.pareto:
-        front = pictures.pareto_figure(outcome.trials, outcome.pareto, study.plan.objectives)
-        found["pareto_front"] = picture(front, "what no other trial surpasses in everything")
-    return found
-
-
-def _updates(settings: "Settings", agent: str) -> list[dict[str, object]]:
-    """The agent's activations so far, and what running processes made of them."""
-    from cogorch_dagster.platform.database import transaction
-    from cogorch_dagster.serving import updates
-    from cogorch_dagster.serving.update import refusals
-
-    with transaction(settings) as connection:
-        found = updates.history(connection, agent, limit=20)
-    rows = []
-    for each in found:
-        latencies = [answer.latency_ms for answer in each.acknowledgements if answer.accepted and answer.latency_ms]
-        refused = [f"{why} x {count}" for why, count in refusals(each.acknowledgements).items()]
-        rows.append(
-            {
-                "update": each.ref,
-                "action": each.action,
-                "by": each.decided_by or "",
-                "activated": moment(each.activated_at),
-                "taken_over": each.taken_over,
-                "refused": "; ".join(refused[:3]),
-                "latency_ms": shown(max(latencies, default=None), 3),
-                "before": shown(each.before.mean),
-                "after": shown(each.after.mean),
-            }
-        )
-    return rows

@@ -38,7 +38,8 @@ def within_bounds(cogorch: CogorchResource) -> dg.AssetCheckResult:
     """
     from cogorch_dagster.platform.database import transaction
     from cogorch_dagster.policies import store
-    from cogorch_dagster.policies.hyperparameters import AGENT_KINDS, policy_of, violations
+    from cogorch_dagster.policies.hyperparameters import AGENT_KINDS, policy_of
+    from cogorch_dagster.policies.ranges import violations
 
     rows: list[dict[str, object]] = []
     for study in _latest(cogorch):

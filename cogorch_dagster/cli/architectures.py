@@ -18,14 +18,13 @@ from cogorch_dagster.cli.output import (
     say,
     table,
 )
+from cogorch_dagster.cli.pictures import require_image, write_picture
 from cogorch_dagster.cli.training_options import (
     NOT_CALIBRATED,
     CalibrationOption,
     first_line,
     fleet_of,
-    require_png,
     stopping,
-    write_picture,
 )
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def architectures(
     The same command elsewhere joins in; after Ctrl-C it goes on. At the end the best network is trained on fresh seeds
     beside the one in force. It takes effect with the agent's next training.
     """
-    require_png(plot)
+    require_image(plot)
     out = Output(as_json)
     from cogorch_dagster.tuning.halving import architectures as halving
 
@@ -83,11 +82,15 @@ def architectures(
     with stopping(minutes) as (stop, interrupted), _shown(found) as show:
         outcome = halving.search(settings, found, progress=show, stop=stop)
         ended = _concluded(settings, outcome, seeds, stop) if outcome.ended and not stop() else None
+    registered = None if ended is None else _registered(settings, ended)
     proposed = _proposed(settings, ended, actor) if propose and ended is not None else None
     if plot is not None:
         write_picture(plot, outcome.picture())
         say(f"written: {plot}")
-    out.result(outcome_value(outcome, ended, proposed), lambda: show_outcome(outcome, ended, proposed))
+    out.result(
+        outcome_value(outcome, ended, proposed) | {"registered": registered},
+        lambda: show_outcome(outcome, ended, proposed),
+    )
     if not outcome.ended:
         say("there are steps left; the same command goes on")
     if interrupted():
@@ -126,6 +129,15 @@ def _concluded(settings: "Settings", outcome: "Outcome", seeds: int, stop: Calla
     from cogorch_dagster.tuning.halving.architectures import conclude
 
     return confirmed(lambda told: conclude(settings, outcome, seeds=seeds, progress=told, stop=stop))
+
+
+def _registered(settings: "Settings", study: "Study") -> str | None:
+    from cogorch_dagster.cli.tune_conclusion import registered
+    from cogorch_dagster.tuning.confirmation import Confirmation
+
+    if study.result is None or study.result["verdict"] != "better":
+        return None
+    return registered(settings, study, Confirmation.from_document(study.result))
 
 
 def _proposed(settings: "Settings", study: "Study", actor: str | None) -> dict[str, Any] | None:

@@ -1,25 +1,23 @@
 """`cogorch tune`: search better hyperparameters of an agent, confirm what was found, propose it."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cogorch_dagster.cli import architectures
-from cogorch_dagster.cli.output import ActorOption, JsonOption, Output, acting, examples, load_settings, say, table
+from cogorch_dagster.cli import architectures, tune_show
+from cogorch_dagster.cli.output import ActorOption, JsonOption, Output, examples, load_settings, say
+from cogorch_dagster.cli.pictures import require_folder
 from cogorch_dagster.cli.training_options import (
     NOT_CALIBRATED,
     CalibrationOption,
     fleet_of,
     names_of,
-    require_folder,
     stopping,
 )
+from cogorch_dagster.cli.tune_show import PlotOption, StudyArgument, study_of
 
 if TYPE_CHECKING:
     from cogorch_dagster.settings import Settings
-    from cogorch_dagster.tuning.confirmation import Confirmation
     from cogorch_dagster.tuning.study import Study
 
 app = typer.Typer(
@@ -32,11 +30,12 @@ app = typer.Typer(
 app.command("architectures", short_help=architectures.SHORT_HELP, epilog=architectures.EPILOG)(
     architectures.architectures
 )
+app.command("show", short_help=tune_show.SHORT_HELP, epilog=tune_show.EPILOG)(tune_show.show)
 
 AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="policy, consensus, ethical or resource.")]
-StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="See `cogorch tune list`.")]
-PlotOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Write the pictures of the study there.")]
-SeedsOption = Annotated[int, typer.Option(min=3, max=1000, help="Fresh seeds of a confirmation.")]
+SeedsOption = Annotated[
+    int | None, typer.Option(min=3, max=1000, help="Fresh seeds of a confirmation; default: 10, or as many as before.")
+]
 
 
 @app.command(
@@ -45,6 +44,7 @@ SeedsOption = Annotated[int, typer.Option(min=3, max=1000, help="Fresh seeds of 
         "cogorch tune run ethical",
         "cogorch tune run policy --budget full --trials 60 --workers 2 --confirm",
         "cogorch tune run ethical --objectives reward,latency --plot pictures",
+        "cogorch tune run consensus --trainings 1 --trials 40 --finalists 6 --confirm",
         "cogorch tune run resource --study night --trials 100 --propose",
     ),
 )
@@ -63,10 +63,16 @@ def run(
     episodes: Annotated[int | None, typer.Option(min=1, max=100_000, help="Of a training, instead.")] = None,
     fleets: Annotated[int | None, typer.Option(min=1, max=100_000, help="Trained in at once, instead.")] = None,
     trainings: Annotated[int | None, typer.Option(min=1, max=100, help="Of a trial, each with a seed.")] = None,
+    finalists: Annotated[
+        int, typer.Option(min=0, max=50, help="Best trials to train anew beside what is in force; 0: best score wins.")
+    ] = 4,
+    finalist_trainings: Annotated[
+        int, typer.Option(min=1, max=100, help="Of a finalist on average; those who stay longest get more.")
+    ] = 4,
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop there at the latest.")] = None,
     confirm: Annotated[bool, typer.Option("--confirm", help="Then try the winner on fresh seeds.")] = False,
     propose: Annotated[bool, typer.Option("--propose", help="Confirm, and propose what is better.")] = False,
-    seeds: SeedsOption = 10,
+    seeds: SeedsOption = None,
     calibration: CalibrationOption = "latest",
     plot: PlotOption = None,
     actor: ActorOption = None,
@@ -74,27 +80,35 @@ def run(
 ) -> None:
     """Train the agent with other hyperparameters, trial by trial, and keep what each of them earns.
 
-    The first trial is what is in force. The same command on another machine joins in; Ctrl-C stops after the present
+    The first trial is what is in force. As the best of many scores is partly luck, the best trials are trained anew at
+    the end, and only that says who wins. The same command on another machine joins in; Ctrl-C stops after the present
     step of a training, and the same command goes on. Only what --confirm shows on fresh seeds is evidence. Conflicts
     are those beside the newest checkpoints of the other agents, see `cogorch agents train`.
     """
     require_folder(plot)
     out = Output(as_json)
+    from cogorch_dagster.cli.tune_conclusion import Concluded, chosen, concluded
     from cogorch_dagster.cli.tune_view import outcome_value, plotted, progress_shown, show_outcome
     from cogorch_dagster.tuning import search
+    from cogorch_dagster.tuning.finalists import standing
+    from cogorch_dagster.tuning.rejection import selection_of
 
     settings = load_settings()
     changes = {"episodes": episodes, "fleets": fleets, "seeds": trainings}
-    found = _begun(settings, agent, study, budget, changes, sampler, objectives, seed, vary, calibration)
-    with stopping(minutes) as (stop, interrupted), progress_shown(found.name, trials) as show:
-        outcome = search.run(settings, found, trials, workers=workers, progress=show, stop=stop)
-        confirmation = None
-        if (confirm or propose) and outcome.ended and not stop():
-            confirmation = _confirmed(settings, found, seeds, stop)
-    proposed = _proposed(settings, found, confirmation, actor) if propose and confirmation else None
+    selection = selection_of(finalists, finalist_trainings)
+    others = {"sampler": sampler, "objectives": names_of(objectives), "seed": seed, "selection": selection}
+    found = _begun(settings, agent, study, budget, changes, vary, others, calibration)
+    with stopping(minutes) as (stop, interrupted):
+        with progress_shown(found.name, trials) as show:
+            outcome = search.run(settings, found, trials, workers=workers, progress=show, stop=stop)
+        goes_on = outcome.ended and not stop()
+        finals = chosen(settings, found, stop) if goes_on else standing(settings, found)
+        ended = Concluded()
+        if (confirm or propose) and finals.winner is not None and not stop():
+            ended = concluded(settings, found, seeds, stop, propose=propose, actor=actor)
     pictures = [] if plot is None else plotted(settings, found, plot)
-    value = outcome_value(outcome, confirmation) | {"proposed": proposed, "pictures": pictures}
-    out.result(value, lambda: show_outcome(outcome, confirmation, proposed))
+    value = outcome_value(outcome, finals, ended) | {"pictures": pictures}
+    out.result(value, lambda: show_outcome(outcome, finals, ended))
     if interrupted():
         raise typer.Exit(130)
 
@@ -123,68 +137,34 @@ def list_studies(
 
 
 @app.command(
-    short_help="Trials, winner, what mattered.",
-    epilog=examples("cogorch tune show ethical-tpe-0-1f3a9c02", "cogorch tune show night --plot pictures"),
-)
-def show(
-    study: StudyArgument,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Best trials to show.")] = 10,
-    plot: PlotOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """A study's best trials, the importance of its hyperparameters, and the verdict on its winner."""
-    out = Output(as_json)
-    from cogorch_dagster.cli.tune_view import plotted, show_study, show_trials, study_value
-    from cogorch_dagster.tuning.importance import importances
-    from cogorch_dagster.tuning.trials import Trials
-
-    settings = load_settings()
-    if _is_of_architectures(settings, study):
-        _show_architectures(settings, study, plot, out)
-        return
-    found = _study_of(settings, study)
-    trials = Trials(settings, found)
-    try:
-        every, front, shares = trials.all(), trials.pareto(), importances(trials)
-    finally:
-        trials.close()
-    pictures = [] if plot is None else plotted(settings, found, plot)
-    value = study_value(found) | {"trials": every, "pareto": [each.number for each in front], "importance": shares}
-
-    def shown() -> None:
-        show_study(found, every)
-        show_trials(every, limit, found.plan.objectives)
-        if shares:
-            print()
-            table(("hyperparameter", "importance"), shares.items(), right=("importance",))
-
-    out.result(value | {"pictures": pictures}, shown)
-
-
-@app.command(
     short_help="The winner on fresh seeds.",
     epilog=examples("cogorch tune confirm ethical-tpe-0-1f3a9c02", "cogorch tune confirm night --seeds 20 --propose"),
 )
 def confirm(
     study: StudyArgument,
-    seeds: SeedsOption = 10,
+    seeds: SeedsOption = None,
     propose: Annotated[bool, typer.Option("--propose", help="Propose it where it is better.")] = False,
     actor: ActorOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the winner and what is in force on fresh seeds; the difference with its interval is the study's result."""
+    """Train the winner and what is in force on fresh seeds; the difference with its interval is the study's result.
+
+    The finalists are trained first, where that is not done yet. A study keeps the number of seeds of its first
+    confirmation, as its interval would not hold for what is repeated until it is significant.
+    """
     out = Output(as_json)
-    from cogorch_dagster.cli.tune_view import show_confirmation
+    from cogorch_dagster.cli.tune_conclusion import Concluded, chosen, concluded, finals_value, show_confirmed
 
     settings = load_settings()
-    found = _study_of(settings, study)
+    found = study_of(settings, study)
     with stopping(None) as (stop, interrupted):
-        confirmation = _confirmed(settings, found, seeds, stop)
-    if confirmation is None and interrupted():
+        finals, ended = chosen(settings, found, stop), Concluded()
+        if not interrupted():
+            ended = concluded(settings, found, seeds, stop, propose=propose, actor=actor)
+    if ended.confirmation is None and interrupted():
         raise typer.Exit(130)
-    proposed = _proposed(settings, found, confirmation, actor) if propose and confirmation else None
-    value = {"confirmation": confirmation and confirmation.document(), "proposed": proposed}
-    out.result(value, lambda: show_confirmation(confirmation, proposed))
+    value = {"confirmation": ended.confirmation and ended.confirmation.document()} | ended.value()
+    out.result(value | finals_value(finals), lambda: show_confirmed(finals, ended))
 
 
 def _begun(
@@ -193,10 +173,8 @@ def _begun(
     name: str | None,
     budget: str,
     changes: dict[str, int | None],
-    sampler: str,
-    objectives: str,
-    seed: int,
     vary: str | None,
+    others: dict[str, Any],
     calibration: str,
 ) -> "Study":
     from cogorch_dagster.platform.database import transaction
@@ -212,72 +190,10 @@ def _begun(
             agent,
             parameters,
             budget=cost,
-            sampler=sampler,
-            objectives=names_of(objectives),
-            seed=seed,
             names=None if vary is None else names_of(vary),
+            **others,
         )
         found = studies.begin(connection, name or studies.name_of(plan), plan)
     if not calibrated:
         say(NOT_CALIBRATED)
     return found
-
-
-def _study_of(settings: "Settings", name: str) -> "Study":
-    from cogorch_dagster.platform.database import transaction
-    from cogorch_dagster.tuning import study as studies
-
-    with transaction(settings) as connection:
-        return studies.get(connection, name)
-
-
-def _is_of_architectures(settings: "Settings", name: str) -> bool:
-    from cogorch_dagster.platform.database import transaction
-    from cogorch_dagster.tuning import studies
-
-    with transaction(settings) as connection:
-        return studies.row(connection, name).sort == "architecture"
-
-
-def _show_architectures(settings: "Settings", name: str, plot: Path | None, out: Output) -> None:
-    from cogorch_dagster.cli.training_options import write_picture
-    from cogorch_dagster.platform.database import transaction
-    from cogorch_dagster.tuning.halving import study as studies
-    from cogorch_dagster.tuning.halving.architectures import standing
-
-    require_folder(plot)
-    with transaction(settings) as connection:
-        found = studies.get(connection, name)
-    outcome = standing(settings, found)
-    pictures = []
-    if plot is not None:
-        path = plot / f"{name}-curves.png"
-        write_picture(path, outcome.picture())
-        say(f"written: {path}")
-        pictures.append(str(path))
-    value = architectures.outcome_value(outcome, found, None) | {"pictures": pictures}
-    out.result(value, lambda: architectures.show_outcome(outcome, found, None))
-    if not outcome.ended:
-        say("there are steps left; `cogorch tune architectures` goes on with it")
-
-
-def _confirmed(settings: "Settings", study: "Study", seeds: int, stop: Callable[[], bool]) -> "Confirmation | None":
-    from cogorch_dagster.cli.training_options import confirmed
-    from cogorch_dagster.tuning.confirmation import confirm
-
-    return confirmed(lambda told: confirm(settings, study, seeds=seeds, progress=told, stop=stop))
-
-
-def _proposed(
-    settings: "Settings", study: "Study", confirmation: "Confirmation", actor: str | None
-) -> dict[str, Any] | None:
-    """Propose the winner where it is better; None where it is not, which is no error of a search."""
-    from cogorch_dagster.platform.database import transaction
-    from cogorch_dagster.tuning.proposing import propose
-
-    if confirmation.found.verdict != "better":
-        say("nothing is proposed: the winner was not shown to be better")
-        return None
-    with transaction(settings) as connection:
-        draft, decision = propose(connection, study, confirmation, actor=acting(actor))
-    return {"version": draft.ref, "status": draft.status, "decided_by": decision and decision.actor}

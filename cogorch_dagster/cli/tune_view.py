@@ -1,4 +1,4 @@
-"""What `cogorch tune` prints of a study: progress, trials, the verdict; and its pictures as files."""
+"""What `cogorch tune` prints of a study: progress, trials, what it came to; and its pictures as files."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from cogorch_dagster.cli.output import fields, say, table
 from cogorch_dagster.cli.training_options import first_line
+from cogorch_dagster.cli.tune_conclusion import NOTHING_FOUND, Concluded, finals_value, show_concluded, show_finals
 
 if TYPE_CHECKING:
     from cogorch_dagster.settings import Settings
-    from cogorch_dagster.tuning.confirmation import Confirmation
+    from cogorch_dagster.tuning.finalists import Finals
     from cogorch_dagster.tuning.search import Outcome, Progress
     from cogorch_dagster.tuning.studies import Row
     from cogorch_dagster.tuning.study import Objective, Study
     from cogorch_dagster.tuning.trials import Trial
-
-NOTHING_FOUND = "nothing found that beats what is in force"
 
 
 @contextmanager
@@ -103,18 +102,21 @@ def study_value(study: "Study") -> dict[str, Any]:
     }
 
 
-def outcome_value(outcome: "Outcome", confirmation: "Confirmation | None") -> dict[str, Any]:
+def outcome_value(outcome: "Outcome", finals: "Finals", ended: Concluded) -> dict[str, Any]:
+    confirmation = ended.confirmation
     return study_value(outcome.study) | {
         "ended": outcome.ended,
         "trials": outcome.trials,
         "best": outcome.best,
         "pareto": [each.number for each in outcome.pareto],
         "lost_workers": outcome.lost,
+        **finals_value(finals),
         "result": None if confirmation is None else confirmation.document(),
+        **ended.value(),
     }
 
 
-def show_outcome(outcome: "Outcome", confirmation: "Confirmation | None", proposed: dict[str, Any] | None) -> None:
+def show_outcome(outcome: "Outcome", finals: "Finals", ended: Concluded) -> None:
     from cogorch_dagster.tuning.confirmation import is_in_force
 
     show_study(outcome.study, outcome.trials)
@@ -123,10 +125,13 @@ def show_outcome(outcome: "Outcome", confirmation: "Confirmation | None", propos
     show_trials(outcome.trials, 5, outcome.study.plan.objectives)
     if len(outcome.study.plan.objectives) > 1:
         print(f"not surpassed in every objective: trials {', '.join(str(each.number) for each in outcome.pareto)}")
-    if confirmation is not None:
+    if finals.finalists:
         print()
-        show_confirmation(confirmation, proposed)
-    elif outcome.ended and outcome.best is not None and is_in_force(outcome.study.plan, outcome.best.params):
+        show_finals(finals)
+    if ended.confirmation is not None:
+        print()
+        show_concluded(ended)
+    elif outcome.ended and finals.winner is not None and is_in_force(outcome.study.plan, finals.winner.params):
         print(NOTHING_FOUND)
     elif outcome.ended and outcome.best is not None:
         say(f"what the winner is worth is shown by `cogorch tune confirm {outcome.study.name}`")
@@ -162,26 +167,6 @@ def show_trials(trials: "list[Trial]", limit: int, objectives: "tuple[Objective,
         rows.append((each.number, score, each.mean, *(f"{v:.3f}" for v in rest), *(each.params.get(n) for n in names)))
     columns = ("trial", "score", "mean", *others, *names)
     table(columns, rows, right=columns)
-
-
-def show_confirmation(confirmation: "Confirmation | None", proposed: dict[str, Any] | None) -> None:
-    """The verdict; without a confirmation, that what is in force came first."""
-    if confirmation is None:
-        print(NOTHING_FOUND)
-        return
-    found = confirmation.found
-    fields(
-        [
-            ("winner", f"trial {confirmation.trial}"),
-            ("return", f"{found.candidate:.4f}, {found.baseline:.4f} in force"),
-            (
-                "difference",
-                f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}] on {len(confirmation.seeds)} seeds",
-            ),
-            ("verdict", found.verdict),
-            ("proposed", None if proposed is None else f"{proposed['version']} ({proposed['status']})"),
-        ]
-    )
 
 
 def plotted(settings: "Settings", study: "Study", folder: Path) -> list[str]:

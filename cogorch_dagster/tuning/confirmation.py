@@ -4,60 +4,24 @@ The best of many trials looks better than it is. Only the difference that is mea
 with the same fresh seed and evaluated on the same fresh fleets, seed by seed (common random numbers).
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from cogorch_dagster.agents.comparison.bootstrap import interval, replicates, resampled
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.settings import Settings
-from cogorch_dagster.tuning import studies
+from cogorch_dagster.tuning import finalists, studies
 from cogorch_dagster.tuning import study as hyperparameters
-from cogorch_dagster.tuning.objective import Measured, measure
-from cogorch_dagster.tuning.seeds import evaluation_seeds, seed_of
+from cogorch_dagster.tuning.difference import LEVEL, Difference, difference
+from cogorch_dagster.tuning.finalists import Told
+from cogorch_dagster.tuning.fresh import fresh_seed, fresh_training
 from cogorch_dagster.tuning.studies import Planned, Study
 from cogorch_dagster.tuning.study import Plan
-from cogorch_dagster.tuning.trials import Trial, Trials
-
-Verdict = Literal["better", "not shown", "worse"]
 
 SEEDS = 10
-LEVEL = 0.95
-# A normalised return: 3 percentage points, from which a difference counts as one.
-MARGIN = 0.03
-_RESAMPLES = 2_000
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What one set of hyperparameters earns over another on the same fresh seeds, in normalised return.
-
-    Attributes:
-        differences: by seed.
-        mean: of them.
-        low, high: of its 95 % interval by Student's t.
-        bootstrap: the percentile interval of the mean, for comparison; with few seeds it is too short.
-        candidate, baseline: mean normalised returns.
-    """
-
-    differences: tuple[float, ...]
-    mean: float
-    low: float
-    high: float
-    bootstrap: tuple[float, float]
-    candidate: float
-    baseline: float
-
-    @property
-    def verdict(self) -> Verdict:
-        """better: the interval lies above 0; worse: below; not shown: neither."""
-        if self.low > 0:
-            return "better"
-        return "worse" if self.high < 0 else "not shown"
 
 
 @dataclass(frozen=True)
@@ -103,32 +67,39 @@ def confirm(
     settings: Settings,
     study: Study[Plan],
     *,
-    seeds: int = SEEDS,
+    seeds: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-    stop: Callable[[], bool] | None = None,
+    selected: Callable[[Told], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Confirmation | None:
     """Train the winner and the version in force on fresh seeds, and store the difference as the study's result.
 
-    Seeds count once: what was stored of the same winner on as many seeds is not trained again. Where the winner is what
-    is in force there is nothing to confirm: None, without a training and without a result.
+    The winner is chosen first, where that is not done yet (`finalists.decide`). Seeds count once: what was stored of
+    the same winner is not trained again. Where the winner is what is in force there is nothing to confirm: None,
+    without a training on fresh seeds and without a result.
 
     Args:
-        seeds: 3 to 1000.
+        seeds: 3 to 1000; without it, as many as the study was confirmed on before, or 10.
         progress: called with the seeds done and their number.
+        selected: called after each further training of a finalist.
         stop: asked after every step of a training.
 
     Raises:
         InvalidInput: too few or too many seeds.
-        Refused: `no_winner`: no trial is complete. `training_diverged`: the version in force or the winner cannot be
-            trained on a fresh seed, so that nothing is shown.
-        objective.Interrupted: `stop` said so; nothing is stored.
+        Refused: `no_winner`: as `finalists.winner_of`. `seeds_fixed`: the study was confirmed on another number.
+            `training_diverged`: the version in force or the winner cannot be trained on a fresh seed, so that nothing
+            is shown.
+        objective.Interrupted: `stop` said so; nothing of the confirmation is stored, but the finalists' trainings are.
     """
-    winner = winner_of(settings, study)
+    seeds = settled(settings, study, seeds)
+    finals = finalists.decide(settings, study, progress=selected, stop=stop)
+    winner = finalists.winner_of(study, finals)
     if is_in_force(study.plan, winner.params):
         return None
     found = confirmed(settings, study, winner.number, winner.params, seeds=seeds, progress=progress, stop=stop)
+    chosen = [each.document() for each in finals.finalists]
     with transaction(settings) as connection:
-        hyperparameters.end(connection, study.name, found.document())
+        hyperparameters.end(connection, study.name, found.document() | ({"finalists": chosen} if chosen else {}))
     return found
 
 
@@ -138,7 +109,7 @@ def confirmed(
     trial: int,
     params: Mapping[str, Any],
     *,
-    seeds: int = SEEDS,
+    seeds: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Confirmation:
@@ -150,32 +121,45 @@ def confirmed(
     Raises:
         As `confirm`; `unknown_study`.
     """
-    plan, fresh = study.plan, fresh_seeds(study.plan, seeds)
-    with transaction(settings) as connection:
-        result = studies.row(connection, study.name).result
-    if result is not None:
-        before = Confirmation.from_document(result)
-        if (before.trial, before.params, before.seeds) == (trial, dict(params), fresh):
-            return before
-    found = compared(plan, params, plan.current, seeds=seeds, progress=progress, stop=stop)
+    plan, number = study.plan, settled(settings, study, seeds)
+    fresh, before = fresh_seeds(plan, number), _before(settings, study)
+    if before is not None and (before.trial, before.params, before.seeds) == (trial, dict(params), fresh):
+        return before
+    found = compared(plan, params, plan.current, seeds=number, progress=progress, stop=stop)
     return Confirmation(study.name, trial, dict(params), plan.version, fresh, found)
+
+
+def settled(settings: Settings, study: Study[Planned], seeds: int | None) -> int:
+    """On how many seeds a study is confirmed: once it was, on as many ever after.
+
+    To look at a difference again with more seeds until it is significant shows one, sooner or later, where there is
+    none: the interval of a confirmation holds for a number of seeds that was chosen before anything was seen.
+
+    Args:
+        seeds: asked for; None: no matter.
+
+    Raises:
+        InvalidInput: fewer than 3 or more than 1000.
+        Refused: `seeds_fixed`: the study was confirmed on another number. `unknown_study`.
+    """
+    before = _before(settings, study)
+    if before is None:
+        number = SEEDS if seeds is None else seeds
+        fresh_seeds(study.plan, number)
+        return number
+    first = len(before.seeds)
+    if seeds not in (None, first):
+        raise Refused(
+            "seeds_fixed",
+            f"study {study.name} was confirmed on {first} fresh seeds, so {seeds} cannot follow: with another look "
+            f"its interval would not hold any more. Give {first}, or begin a study with another seed",
+        )
+    return first
 
 
 def is_in_force(plan: Planned, params: Mapping[str, Any]) -> bool:
     """Whether these are the very hyperparameters that the search was to surpass, as those of trial 0 are."""
     return dict(params) == plan.current
-
-
-def winner_of(settings: Settings, study: Study[Plan]) -> Trial:
-    """The complete trial of the highest score; raises Refused(`no_winner`)."""
-    trials = Trials(settings, study)
-    try:
-        best = trials.best()
-    finally:
-        trials.close()
-    if best is None:
-        raise Refused("no_winner", f"no trial of study {study.name} is complete; `cogorch tune show {study.name}`")
-    return best
 
 
 def compared(
@@ -201,12 +185,14 @@ def returns(
     stop: Callable[[], bool] | None = None,
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Normalised returns of several sets of hyperparameters on the plan's fresh seeds, [arms, seeds]."""
+    fresh_seeds(plan, seeds)
     found = np.empty((len(arms), seeds))
-    for place, seed in enumerate(fresh_seeds(plan, seeds)):
+    for place in range(seeds):
         for arm, params in enumerate(arms):
             # Equal ones come to the same, bit for bit.
             twin = arms.index(params)
-            found[arm, place] = found[twin, place] if twin < arm else _fresh(plan, params, seed, place, stop).normalised
+            known = twin < arm
+            found[arm, place] = found[twin, place] if known else _return(plan, params, place, stop)
         if progress is not None:
             progress(place + 1, seeds)
     return found
@@ -220,44 +206,14 @@ def fresh_seeds(plan: Planned, seeds: int) -> tuple[int, ...]:
     """
     if not 3 <= seeds <= 1000:
         raise InvalidInput(f"a confirmation needs 3 to 1000 seeds, got {seeds}")
-    return tuple(seed_of(plan.seed, _purpose(plan), place) for place in range(seeds))
+    return tuple(fresh_seed(plan, "confirmation", place) for place in range(seeds))
 
 
-def difference(candidate: Sequence[float], baseline: Sequence[float]) -> Difference:
-    """The paired difference of returns on the same seeds, with its intervals.
-
-    Raises:
-        InvalidInput: fewer than 3 seeds, or not as many of both.
-    """
-    from scipy.special import stdtrit
-
-    first, second = np.asarray(candidate, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
-    n = len(first)
-    if n < 3 or len(second) != n:
-        raise InvalidInput(f"a paired difference needs 3 or more seeds of both, got {n} and {len(second)}")
-    gains = first - second
-    mean = float(gains.mean())
-    half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * float(gains.std(ddof=1)) / math.sqrt(n)
-    low, high = interval(replicates(gains, resampled(n, count=_RESAMPLES, seed=0), "mean"), LEVEL)
-    return Difference(
-        differences=tuple(gains.tolist()),
-        mean=mean,
-        low=mean - half,
-        high=mean + half,
-        bootstrap=(float(low), float(high)),
-        candidate=float(first.mean()),
-        baseline=float(second.mean()),
-    )
+def _return(plan: Planned, params: Mapping[str, Any], place: int, stop: Callable[[], bool] | None) -> float:
+    return fresh_training(plan, params, "confirmation", place, stop).normalised
 
 
-def _purpose(plan: Planned) -> str:
-    # What is in force may have won on the seeds of the version before it.
-    return "confirmation" if plan.version is None else f"confirmation against {plan.version}"
-
-
-def _fresh(
-    plan: Planned, params: Mapping[str, Any], seed: int, place: int, stop: Callable[[], bool] | None
-) -> Measured:
-    # Other fleets for every seed, so that the interval covers them too.
-    seeds = evaluation_seeds(plan.seed, plan.budget, f"{_purpose(plan)} {place} evaluation")
-    return measure(plan.parameters, plan.agent, params, seed, plan.budget, seeds=seeds, stop=stop)
+def _before(settings: Settings, study: Study[Planned]) -> Confirmation | None:
+    with transaction(settings) as connection:
+        result = studies.row(connection, study.name).result
+    return None if result is None else Confirmation.from_document(result)

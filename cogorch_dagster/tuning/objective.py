@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 # By agent what it does in its states, as `joint_controller.Act`.
 Companions = Mapping[AgentName, Callable[[Any], Any]]
 
-FLEETS_PER_SEED = 8
+# An evaluation costs a tenth of a training and less, so it is not to add to what the training's own luck does: with 8
+# fleets it was off by as much as trainings differ.
+FLEETS_PER_SEED = 64
 DEFAULT_HORIZON = 240
 # Of the resource agent's training the share in which it only tries levels, as in a joint training.
 WARM_UP = 4 / 15

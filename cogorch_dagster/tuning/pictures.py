@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cogorch_dagster.errors import InvalidInput
-from cogorch_dagster.tuning.png import png, tidy
+from cogorch_dagster.figures import png, tidy
 from cogorch_dagster.tuning.study import Objective
 from cogorch_dagster.tuning.trials import Trial
 

@@ -14,6 +14,7 @@ from cogorch_dagster.policies.hyperparameters import AGENT_KINDS, policy_of
 from cogorch_dagster.policies.parameter import Level
 from cogorch_dagster.tuning.budget import QUICK, Budget
 from cogorch_dagster.tuning.companions import newest_companions
+from cogorch_dagster.tuning.rejection import DEFAULT, Selection
 from cogorch_dagster.tuning.space import space_of
 from cogorch_dagster.tuning.study import Objective, Plan, check_objectives
 
@@ -28,12 +29,14 @@ def plan_for(
     objectives: Sequence[str] = ("reward",),
     seed: int = 0,
     names: Sequence[str] | None = None,
+    selection: Selection | None = DEFAULT,
 ) -> Plan:
     """A search around the agent's version in force, among what could be proposed as the next one.
 
     Args:
         parameters: the fleets to train in.
         names: the hyperparameters to vary; all without it.
+        selection: how the winner is chosen; None: by the best score.
 
     Raises:
         InvalidInput: an unknown agent, sampler, objective or hyperparameter; or conflicts are an objective, and another
@@ -52,6 +55,7 @@ def plan_for(
         sampler=sampler,
         objectives=cast(tuple[Objective, ...], tuple(objectives)),
         seed=seed,
+        selection=selection,
         companions=newest_companions(connection, name) if "conflicts" in objectives else {},
     )
 

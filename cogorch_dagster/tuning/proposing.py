@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from cogorch_dagster.errors import Refused
-from cogorch_dagster.policies import decisions, store
+from cogorch_dagster.policies import autonomy, drafts, store
 from cogorch_dagster.policies.decisions import Decision
 from cogorch_dagster.policies.hyperparameters import policy_of
 from cogorch_dagster.policies.store import PolicyVersion
@@ -28,7 +28,7 @@ def propose(
 
     Raises:
         Refused: `not_better`: the difference on fresh seeds is not above 0. `stale_parent`: another version is in force
-            than when the study began. Else what `store.propose_version` and `decisions.apply_mode` refuse: bounds,
+            than when the study began. Else what `drafts.propose_version` and `autonomy.apply_mode` refuse: bounds,
             largest steps, guards, `no_change`, `learning_disabled`.
     """
     found = confirmation.found
@@ -44,10 +44,10 @@ def propose(
     store.require_parent_active(
         f"a proposal of study {study.name}", confirmation.version, store.active(connection, policy_id)
     )
-    draft = store.propose_version(
+    draft = drafts.propose_version(
         connection, policy_id, confirmation.params, evidence(study, confirmation), confirmation.version, actor=actor
     )
-    decision = decisions.apply_mode(connection, policy_id, draft.version)
+    decision = autonomy.apply_mode(connection, policy_id, draft.version)
     return store.version(connection, policy_id, draft.version), decision
 
 

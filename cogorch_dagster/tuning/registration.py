@@ -1,7 +1,8 @@
-"""What training and tuning leave, as versions of the registry: agents, their hyperparameters, reward models.
+"""What training and tuning leave, as versions of the registry: agents and their hyperparameters.
 
 An agent's version holds its checkpoint, the fleet that it was trained in and the digests of those that acted with it,
-so that what was measured then can be measured again (`side_by_side.py`). How versions are kept is `registry/`.
+so that what was measured then can be measured again (`side_by_side.py`). How versions are kept is `registry/`; reward
+models are registered by `features/`.
 """
 
 import json
@@ -26,14 +27,14 @@ from cogorch_dagster.settings import Settings
 if TYPE_CHECKING:
     from cogorch_dagster.agents.store import StoredCheckpoint
     from cogorch_dagster.tuning.confirmation import Confirmation
+    from cogorch_dagster.tuning.studies import Planned, Study
 
-CHECKPOINT, FLEET, COMPANY, PARAMS, STUDY, MODEL = (
+CHECKPOINT, FLEET, COMPANY, PARAMS, STUDY = (
     "checkpoint.safetensors",
     "fleet.json",
     "company.json",
     "params.json",
     "study.json",
-    "model.json",
 )
 # Tags by which versions are found again.
 CHECKPOINT_TAG, PARAMS_TAG = "checkpoint", "params"
@@ -143,25 +144,16 @@ def register_hyperparameters(
     return made if "champion" in made.aliases else set_alias(settings, made.name, "candidate", made.version)
 
 
-def register_confirmed(
-    settings: Settings,
-    study: str,
-    agent: AgentName,
-    confirmation: "Confirmation",
-    parameters: FleetParameters,
-    code: str,
-) -> Registered:
+def register_confirmed(settings: Settings, study: "Study[Planned]", confirmation: "Confirmation") -> Registered:
     """Register the confirmed winner of a study as the candidate, with what it earned on fresh seeds.
 
-    Args:
-        study: its name.
-        parameters: of the fleets that were trained in.
-        code: version of the code that trained.
+    Registering it again changes nothing.
     """
-    found, calibration = confirmation.found, _calibration(settings, parameters)
+    plan, found = study.plan, confirmation.found
+    policy_id, calibration = policy_of(plan.agent), _calibration(settings, plan.parameters)
     return register_hyperparameters(
         settings,
-        policy_of(agent),
+        policy_id,
         confirmation.params,
         metrics={
             "gain": found.mean,
@@ -171,30 +163,16 @@ def register_confirmed(
             "normalised_return_in_force": found.baseline,
         },
         lineage=Lineage(
-            code_version=code,
+            code_version=plan.code,
             since=calibration.since if calibration else None,
             until=calibration.until if calibration else None,
             inputs=calibration.inputs if calibration else None,
-            calibration=parameters.digest,
-            policy_version=None if confirmation.version is None else f"{policy_of(agent)}@{confirmation.version}",
-            study=study,
+            calibration=plan.parameters.digest,
+            policy_version=None if confirmation.version is None else f"{policy_id}@{confirmation.version}",
+            study=study.name,
         ),
         study=confirmation.document(),
     )
-
-
-def register_reward_model(
-    settings: Settings,
-    scope: str,
-    document: Mapping[str, Any],
-    *,
-    params: Mapping[str, Any],
-    metrics: Mapping[str, float],
-    lineage: Lineage,
-) -> Registered:
-    """Register a reward model, all of which is a JSON object, as `reward-model-<scope>`."""
-    files = {MODEL: _json(document)}
-    return registry.register(settings, f"reward-model-{scope}", files, params=params, metrics=metrics, lineage=lineage)
 
 
 def follow_activations(settings: Settings) -> dict[AgentName, Registered]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cogorch_dagster.errors import InvalidInput
-from cogorch_dagster.policies import hyperparameters
+from cogorch_dagster.policies import hyperparameters, ranges
 from cogorch_dagster.policies.parameter import Level, Parameter
 from cogorch_dagster.tuning.dimension import Choice, Dimension
 
@@ -133,7 +133,7 @@ def space_of(
     chosen = list(parameters) if names is None else list(names)
     if unknown := sorted(set(chosen) - parameters.keys()):
         raise InvalidInput(f"{kind} has no hyperparameter {', '.join(unknown)}; there are {', '.join(parameters)}")
-    if problems := hyperparameters.invalid(kind, current):
+    if problems := ranges.invalid(kind, current):
         raise InvalidInput(f"the {kind} params to search around are not valid: {'; '.join(problems)}")
     ends = {name: searched(parameters[name], level, None if free else current[name]) for name in chosen}
     for least, most in ORDERED:

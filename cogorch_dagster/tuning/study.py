@@ -15,6 +15,7 @@ from cogorch_dagster.policies.document import as_document
 from cogorch_dagster.policies.hyperparameters import AGENT_KINDS
 from cogorch_dagster.tuning import studies
 from cogorch_dagster.tuning.budget import Budget
+from cogorch_dagster.tuning.rejection import Selection
 from cogorch_dagster.tuning.sampling import check_sampler
 from cogorch_dagster.tuning.space import Space
 
@@ -36,6 +37,8 @@ class Plan:
         objectives: reward (up) first; conflicts and inference latency (down) as further ones.
         seed: of everything random.
         code: version of the code that trains.
+        selection: how the winner is chosen among the best trials (`finalists.py`); None: the best score wins, as it did
+            in studies that were begun before there was a choice.
         companions: by agent the digest of the checkpoint that acts beside it where conflicts are measured; for the
             objective conflicts those of all other agents, else none.
 
@@ -52,6 +55,7 @@ class Plan:
     objectives: tuple[Objective, ...] = ("reward",)
     seed: int = 0
     code: str = ""
+    selection: Selection | None = None
     companions: Mapping[AgentName, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -95,6 +99,7 @@ class Plan:
                 "seed": self.seed,
                 "code": self.code,
                 # Left out where there are none: so plans had their names before.
+                **({"selection": asdict(self.selection)} if self.selection else {}),
                 **({"companions": dict(self.companions)} if self.companions else {}),
             }
         )
@@ -112,6 +117,7 @@ class Plan:
             objectives=tuple(document["objectives"]),
             seed=document["seed"],
             code=document["code"],
+            selection=Selection(**document["selection"]) if "selection" in document else None,
             companions=document.get("companions", {}),
         )
 

@@ -10,9 +10,6 @@ from cogorch_dagster.registry.tags import set_tag
 from cogorch_dagster.settings import Settings
 from cogorch_dagster.tuning.registration import CHECKPOINT_TAG, agent_name
 
-# Whether the agents together earn more than the static defaults: yes or no.
-BEATS_STATIC_TAG = "beats_static"
-
 
 def mark(settings: Settings, checkpoints: Mapping[AgentName, str], tag: str, passed: bool) -> dict[AgentName, str]:
     """Write a verdict on all versions of these checkpoints; the newest of each is the candidate if they passed.
@@ -21,7 +18,7 @@ def mark(settings: Settings, checkpoints: Mapping[AgentName, str], tag: str, pas
 
     Args:
         checkpoints: digests by agent.
-        tag: of the verdict, such as `BEATS_STATIC_TAG`; its text is yes or no.
+        tag: of the verdict, such as `registry.tags.BEATS_STATIC`; its text is yes or no.
 
     Returns:
         By agent its newest version of that checkpoint, such as `agent-policy@3`; without those that have none.

@@ -15,6 +15,7 @@ from cogorch_dagster.tuning.studies import rows
 from tests.cli.conftest import COMMAND, Inside, Run
 
 SMALL = ("--fleets", "2", "--episodes", "1", "--trainings", "1")
+FEW = ("--finalists", "2", "--finalist-trainings", "2")
 
 
 def small_fleet(folder: Path) -> Path:
@@ -24,26 +25,35 @@ def small_fleet(folder: Path) -> Path:
 
 
 def test_a_study_is_run_shown_and_confirmed(cogorch: Run, inside: Inside, seeded: Settings, tmp_path: Path) -> None:
-    options = ("ethical", *SMALL, "--calibration", small_fleet(tmp_path), "--sampler", "random")
+    options = ("ethical", *SMALL, "--calibration", small_fleet(tmp_path), "--sampler", "random", *FEW)
     ran = cogorch("tune", "run", *options, "--trials", "9", "--study", "night", "--plot", tmp_path / "p", "--json")
     assert ran.code == 0, ran.err
     found = ran.json
     assert found["ended"] and len(found["trials"]) == 9 and found["result"] is None and found["proposed"] is None
     assert found["plan"]["version"] == "1.0.0" and found["trials"][0]["state"] == "complete"
-    assert "9 of 9" in ran.err
+    assert "9 of 9" in ran.err and "finalists   5 of 5  trial" in ran.err
+    trained = found["finalists"]
+    assert [len(each["returns"]) for each in trained] == [2, 2, 1] and trained[0]["trial"] == found["winner"]
+    assert trained[0]["mean"] >= trained[1]["mean"] and [each["dropped"] for each in trained] == [None, 2, 1]
     pictures = [Path(each) for each in found["pictures"]]
     assert [each.name for each in pictures] == ["night-history.png", "night-importance.png"]
     assert all(each.read_bytes().startswith(b"\x89PNG") for each in pictures)
 
     shown = inside("tune", "show", "night").output
-    assert "9 complete, 0 failed" in shown and "importance" in shown
+    assert "9 complete, 0 failed" in shown and "importance" in shown and "finalists, by" in shown and "won" in shown
 
     confirmed = cogorch("tune", "confirm", "night", "--seeds", "3", "--propose", "--json")
     assert confirmed.code == 0, confirmed.err
+    assert "finalists" not in confirmed.err, "they are trained once"
     result = confirmed.json["confirmation"]
-    assert result["trial"] == found["best"]["number"] and result["params"] == found["best"]["params"]
-    assert result["verdict"] in ("better", "not shown", "worse") and len(result["seeds"]) == 3
-    assert (confirmed.json["proposed"] is None) == (result["verdict"] != "better")
+    assert confirmed.json["finalists"] == trained and confirmed.json["winner"] == found["winner"]
+    if found["winner"] == 0:
+        assert result is None and confirmed.json["proposed"] is None
+    else:
+        assert result["trial"] == found["winner"]
+        assert result["params"] == found["trials"][found["winner"]]["params"]
+        assert result["verdict"] in ("better", "not shown", "worse") and len(result["seeds"]) == 3
+        assert (confirmed.json["proposed"] is None) == (result["verdict"] != "better")
 
     other = inside("tune", "run", *options, "--seed", "1", "--study", "night").exception
     assert isinstance(other, Refused) and "its seed is 0, not 1" in str(other)

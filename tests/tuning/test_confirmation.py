@@ -1,59 +1,21 @@
-"""The confirmation: paired differences on fresh seeds, their interval, and what a study's result says."""
+"""The confirmation: on fresh seeds, on as many each time, kept as the study's result."""
 
-import math
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.settings import Settings
 from cogorch_dagster.tuning import study as studies
-from cogorch_dagster.tuning.confirmation import Confirmation, compared, confirm, difference, fresh_seeds, returns
+from cogorch_dagster.tuning.confirmation import Confirmation, compared, confirm, fresh_seeds, returns, settled
+from cogorch_dagster.tuning.difference import difference
+from cogorch_dagster.tuning.finalists import decide
 from cogorch_dagster.tuning.objective import Interrupted
+from cogorch_dagster.tuning.rejection import Selection
 from cogorch_dagster.tuning.search import run
 from cogorch_dagster.tuning.seeds import training_seed
 from tests.tuning.tiny import PPO, begun, bowl, plan
-
-FINITE = st.floats(-2, 1, allow_nan=False)
-
-
-def test_a_difference_has_students_interval() -> None:
-    found = difference([0.5, 0.6, 0.7, 0.8], [0.4, 0.4, 0.4, 0.4])
-    # Gains .1 to .4; t of 97.5 % with 3 degrees of freedom is 3.182446.
-    half = 3.182446 * math.sqrt(np.var([0.1, 0.2, 0.3, 0.4], ddof=1) / 4)
-    assert found.mean == pytest.approx(0.25)
-    assert (found.low, found.high) == (pytest.approx(0.25 - half), pytest.approx(0.25 + half))
-    assert found.differences == pytest.approx((0.1, 0.2, 0.3, 0.4))
-    assert (found.candidate, found.baseline) == (pytest.approx(0.65), pytest.approx(0.4))
-    assert found.low < found.bootstrap[0] < 0.25 < found.bootstrap[1] < found.high
-
-
-@pytest.mark.parametrize(
-    ("gains", "verdict"),
-    [([0.1, 0.11, 0.12], "better"), ([-0.1, -0.11, -0.12], "worse"), ([0.3, -0.1, 0.1], "not shown")],
-)
-def test_verdicts(gains: list[float], verdict: str) -> None:
-    assert difference(gains, [0.0] * 3).verdict == verdict
-
-
-@given(st.lists(st.tuples(FINITE, FINITE), min_size=3, max_size=12))
-def test_exchanging_the_two_mirrors_everything(pairs: list[tuple[float, float]]) -> None:
-    first, second = zip(*pairs, strict=True)
-    one, other = difference(first, second), difference(second, first)
-    assert one.low <= one.mean <= one.high
-    assert (one.mean, one.low) == (pytest.approx(-other.mean), pytest.approx(-other.high))
-    assert {one.verdict, other.verdict} in ({"not shown"}, {"better", "worse"})
-
-
-def test_the_interval_covers_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(0)
-    drawn = rng.normal(0.02, 0.05, (2000, 10))
-    covers = [found.low <= 0.02 <= found.high for found in (difference(row, np.zeros(10)) for row in drawn[:400])]
-    assert 0.92 <= np.mean(covers) <= 0.98
 
 
 def test_fresh_seeds_are_none_of_the_search() -> None:
@@ -65,8 +27,6 @@ def test_fresh_seeds_are_none_of_the_search() -> None:
     for few in (2, 1001):
         with pytest.raises(InvalidInput, match="3 to 1000 seeds"):
             fresh_seeds(plan(), few)
-    with pytest.raises(InvalidInput, match="3 or more seeds of both"):
-        difference([1, 2, 3], [1, 2])
 
 
 def test_the_same_hyperparameters_do_not_differ_and_others_do() -> None:
@@ -103,5 +63,44 @@ def test_a_winner_is_confirmed_and_kept_as_the_studys_result(settings: Settings)
     assert kept.ended_at is not None and result["verdict"] == found.found.verdict
     assert Confirmation.from_document(result) == found
     assert confirm(settings, study, seeds=3, progress=lambda *given: told.append(given)) == found and len(told) == 3
+    assert confirm(settings, study) == found, "without a number, as many as before"
+
+
+def test_a_confirmation_that_is_stopped_leaves_nothing(settings: Settings) -> None:
+    study = begun(settings)
+    run(settings, study, 3, objective=bowl)
     with pytest.raises(Interrupted):
         confirm(settings, study, stop=lambda: True)
+    with transaction(settings) as connection:
+        assert studies.get(connection, "tiny").result is None
+    assert settled(settings, study, 5) == 5 and settled(settings, study, None) == 10
+
+
+def test_a_study_is_not_confirmed_again_on_more_seeds_until_it_is_better(settings: Settings) -> None:
+    study = begun(settings)
+    shown = Confirmation("tiny", 1, PPO, None, fresh_seeds(study.plan, 4), difference([0.1, -0.1, 0.0, 0.1], [0] * 4))
+    assert shown.found.verdict == "not shown"
+    with transaction(settings) as connection:
+        studies.end(connection, "tiny", shown.document())
+    for seeds in (3, 5, 40):
+        with pytest.raises(
+            Refused, match=f"was confirmed on 4 fresh seeds, so {seeds} cannot follow.*Give 4"
+        ) as refused:
+            confirm(settings, study, seeds=seeds)
+        assert refused.value.reason == "seeds_fixed"
+    assert settled(settings, study, 4) == settled(settings, study, None) == 4
+    with pytest.raises(InvalidInput, match="3 to 1000 seeds"):
+        settled(settings, begun(settings, "other"), 2)
+
+
+def test_the_result_says_who_the_finalists_were(settings: Settings) -> None:
+    study = begun(settings, selection=Selection(1, 1))
+    best = run(settings, study, 3, objective=bowl).best
+    finals = decide(settings, study, train=lambda plan, params, place, stop: bowl(plan, params, stop)[0])
+    found = confirm(settings, study, seeds=3)
+    assert best is not None and found is not None and found.trial == best.number
+    with transaction(settings) as connection:
+        result: dict[str, Any] = studies.get(connection, "tiny").result or {}
+    assert result["finalists"] == [each.document() for each in finals.finalists]
+    assert [each["trial"] for each in result["finalists"]] == [best.number, 0]
+    assert Confirmation.from_document(result) == found

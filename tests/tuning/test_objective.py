@@ -11,7 +11,15 @@ from cogorch_dagster.agents.training.joint import JointTraining
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.tuning import normalised
 from cogorch_dagster.tuning.budget import FULL, QUICK, Budget
-from cogorch_dagster.tuning.objective import Interrupted, Measured, configuration_of, lower_bound, measure, score
+from cogorch_dagster.tuning.objective import (
+    FLEETS_PER_SEED,
+    Interrupted,
+    Measured,
+    configuration_of,
+    lower_bound,
+    measure,
+    score,
+)
 from cogorch_dagster.tuning.seeds import evaluation_seeds, seed_of
 from tests.tuning.tiny import BUDGET, PPO, fleet
 
@@ -27,7 +35,7 @@ def test_a_training_is_the_same_every_time_and_another_with_another_seed() -> No
     assert first.reward != other.reward
     assert first.steps == 2 * 10 * 2
     assert sum(first.by_seed) / 2 == pytest.approx(first.normalised)
-    floor = normalised.floor(fleet(), "ethical", evaluation_seeds(0, BUDGET), 8)
+    floor = normalised.floor(fleet(), "ethical", evaluation_seeds(0, BUDGET), FLEETS_PER_SEED)
     assert first.normalised == pytest.approx((first.reward - floor) / (normalised.ceiling() - floor))
 
 

@@ -7,13 +7,14 @@ import pytest
 
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import decisions, store
+from cogorch_dagster.policies import administration, decisions, store
 from cogorch_dagster.policies.document import as_document
 from cogorch_dagster.policies.store import Mode
 from cogorch_dagster.settings import Settings
 from cogorch_dagster.setup import prepare_databases
 from cogorch_dagster.tuning import study as studies
-from cogorch_dagster.tuning.confirmation import Confirmation, difference
+from cogorch_dagster.tuning.confirmation import Confirmation
+from cogorch_dagster.tuning.difference import difference
 from cogorch_dagster.tuning.planning import plan_for, todays
 from cogorch_dagster.tuning.proposing import evidence, propose
 from cogorch_dagster.tuning.study import Study
@@ -39,7 +40,7 @@ def confirmed(study: Study, gain: float = 0.06, **changes: Any) -> Confirmation:
 def test_a_plan_starts_from_what_is_in_force(study: Study, settings: Settings) -> None:
     assert (study.plan.version, study.plan.kind, study.plan.current) == ("1.0.0", "ppo", todays("ppo"))
     with transaction(settings) as connection:
-        store.set_strictness(connection, POLICY, "strict", actor="ann", reason="carefully")
+        administration.set_strictness(connection, POLICY, "strict", actor="ann", reason="carefully")
         narrow = plan_for(connection, "ethical", fleet(), budget=BUDGET)
     rates = {each.plan.space.dimensions[0] for each in (study,)} | {narrow.space.dimensions[0]}
     widths = sorted(each.high / each.low for each in rates)  # type: ignore[union-attr]
@@ -65,7 +66,7 @@ MODES: list[tuple[Mode, float, str]] = [
 def test_the_mode_of_the_policy_decides(study: Study, settings: Settings) -> None:
     for mode, gain, status in MODES:
         with transaction(settings) as connection:
-            store.set_mode(connection, POLICY, mode, actor="ann", reason="a test")
+            administration.set_mode(connection, POLICY, mode, actor="ann", reason="a test")
             draft, decision = propose(connection, study, confirmed(study, gain), actor="tuner")
             assert (mode, draft.status) == (mode, status)
             assert draft.parent == "1.0.0" and draft.created_by == "tuner" and draft.params["entropyWeight"] == 0.02

@@ -13,7 +13,7 @@ from cogorch_dagster.fleet.calibration.calibration import calibrate
 from cogorch_dagster.fleet.calibration.store import save
 from cogorch_dagster.fleet.parameters import default_parameters
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import activation, decisions
+from cogorch_dagster.policies import activation, decisions, drafts
 from cogorch_dagster.policies import store as policies
 from cogorch_dagster.policies.seed import seed
 from cogorch_dagster.registry import store as registry
@@ -24,7 +24,6 @@ from cogorch_dagster.tuning.registration import (
     follow_activations,
     register_agents,
     register_hyperparameters,
-    register_reward_model,
 )
 from tests.agents_layer import BEGIN
 from tests.tuning.registered_training import short_fleet, trained
@@ -87,7 +86,7 @@ def test_hyperparameters_are_candidates_until_they_are_in_force(mlflow_database:
     tuned = register()
     assert tuned.aliases == ("candidate",)
     with transaction(settings) as connection:
-        draft = policies.propose_version(connection, "agent-policy", params, actor="test")
+        draft = drafts.propose_version(connection, "agent-policy", params, actor="test")
     assert follow(settings, "agent-policy") == champion
     with transaction(settings) as connection:
         decided = decisions.approve(connection, draft.policy_id, draft.version, actor="ann", reason="better")
@@ -104,16 +103,3 @@ def test_hyperparameters_are_candidates_until_they_are_in_force(mlflow_database:
     rolled = follow(settings, "agent-policy")
     assert rolled is not None and rolled.version == champion.version
     assert registry.find(settings, f"{name}@previous").version == tuned.version
-
-
-def test_a_reward_model_is_a_json_object(mlflow_database: Settings) -> None:
-    document = {"weights": [0.1, 0.25], "features": ["a", "b"]}
-    made = register_reward_model(
-        mlflow_database, "router-core", document, params={"depth": 3}, metrics={"r2": 0.5}, lineage=Lineage("0.1.0")
-    )
-    assert made.ref == "reward-model-router-core@1"
-    assert json.loads(registry.load(mlflow_database, made)["model.json"]) == document
-    with pytest.raises(InvalidInput, match="is of type object"):
-        register_reward_model(
-            mlflow_database, "router-core", {"model": object()}, params={}, metrics={}, lineage=Lineage("0.1.0")
-        )

@@ -8,10 +8,11 @@ import pytest
 
 from cogorch_dagster.agents import store
 from cogorch_dagster.errors import InvalidInput, Refused
+from cogorch_dagster.features.reward_registry import register_reward_model
 from cogorch_dagster.registry import store as registry
 from cogorch_dagster.registry.records import Lineage
 from cogorch_dagster.settings import Settings
-from cogorch_dagster.tuning.registration import register_agents, register_reward_model
+from cogorch_dagster.tuning.registration import register_agents
 from cogorch_dagster.tuning.side_by_side import reproduce, side_by_side
 from tests.tuning.registered_training import short_fleet, trained
 

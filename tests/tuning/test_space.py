@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from cogorch_dagster.agents.hyperparameters import first_defaults
 from cogorch_dagster.errors import InvalidInput
-from cogorch_dagster.policies.hyperparameters import AGENT_KINDS, PARAMETERS, violations
+from cogorch_dagster.policies.hyperparameters import AGENT_KINDS, PARAMETERS
 from cogorch_dagster.policies.parameter import Level
+from cogorch_dagster.policies.ranges import violations
 from cogorch_dagster.tuning.planning import todays
 from cogorch_dagster.tuning.space import Space, space_of
 from tests.tuning.tiny import PPO, space

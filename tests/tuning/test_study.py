@@ -11,6 +11,7 @@ from cogorch_dagster.platform.tables import studies as table
 from cogorch_dagster.settings import Settings
 from cogorch_dagster.tuning import studies as every
 from cogorch_dagster.tuning import study as studies
+from cogorch_dagster.tuning.rejection import Selection
 from cogorch_dagster.tuning.studies import differences
 from cogorch_dagster.tuning.study import Plan
 from cogorch_dagster.tuning.trials import Trials
@@ -37,9 +38,13 @@ def test_another_plan_is_refused_with_the_differences(settings: Settings) -> Non
 def test_a_plan_comes_back_from_its_document() -> None:
     found = plan(objectives=("reward", "latency"), sampler="gp", version="1.0.0")
     beside = plan(objectives=("reward", "conflicts"))
-    for each in (found, beside):
+    chosen = plan(selection=Selection(3, 2))
+    for each in (found, beside, chosen):
         assert Plan.from_document(each.document()) == each
     assert set(beside.companions) == {"policy", "consensus", "resource"} and "companions" not in found.document()
+    # Plans from before there was a choice of a winner read as ever, and have the name that they had.
+    assert "selection" not in found.document() and found.selection is None
+    assert chosen.document()["selection"] == {"finalists": 3, "trainings": 2}
     assert found.document()["calibration"] == found.parameters.digest
     assert found.code and found.current["learningRate"] == 1e-3
 
