@@ -180,10 +180,11 @@ def _marked(
 ) -> str:
     """The versions that got the verdict; a registry that cannot be reached does not change what the check found."""
     from cogorch_dagster.errors import CogorchError
-    from cogorch_dagster.tuning.verdicts import BEATS_STATIC_TAG, mark
+    from cogorch_dagster.registry.tags import BEATS_STATIC
+    from cogorch_dagster.tuning.verdicts import mark
 
     try:
-        marked = mark(settings, {agent: each.digest for agent, each in agents.items()}, BEATS_STATIC_TAG, passed)
+        marked = mark(settings, {agent: each.digest for agent, each in agents.items()}, BEATS_STATIC, passed)
     except CogorchError as error:
         context.log.warning(f"The verdict is not in the registry: {error}")
         return f"not marked: {error}"

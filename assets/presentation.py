@@ -3,10 +3,11 @@
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
+
+from cogorch_dagster.figures import drawn, reduced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +17,7 @@ PLOT_LIMIT_BYTES = 20_000
 # A picture that is so many times too large as a PNG of the fewest colours fits in no form.
 _HOPELESS, _FEWEST = 5, 16
 # What is tried in turn: format, colours, share of the size.
-_FORMS = (
+_FORMS: tuple[tuple[Literal["png", "webp"], int, float], ...] = (
     *(("png", 64, 1.0), ("png", 32, 1.0), ("png", 16, 1.0)),
     *(("webp", 16, 1.0), ("webp", 8, 1.0), ("webp", 16, 0.7), ("webp", 8, 0.7), ("webp", 8, 0.5)),
 )
@@ -44,20 +45,15 @@ def plot(
     draw: Callable[["Axes"], None], *, title: str, size: tuple[float, float] = (5.2, 2.4)
 ) -> dg.MarkdownMetadataValue:
     """A picture drawn by `draw` on one set of axes."""
-    # Not pyplot: its global state is neither thread-safe nor free of leaks.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=7)
     axes.set_title(title, fontsize=8, loc="left")
     draw(axes)
-    raw = BytesIO()
-    figure.savefig(raw, format="png")
-    return picture(raw.getvalue(), title)
+    return picture(drawn(figure), title)
 
 
 def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
@@ -69,7 +65,8 @@ def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
         ValueError: it does not fit even then.
     """
     for form, colours, scale in _FORMS:
-        uri = f"data:image/{form};base64,{_reduced(png, form, colours, scale)}"
+        small = reduced(png, colours, form=form, scale=scale)
+        uri = f"data:image/{form};base64,{base64.b64encode(small).decode()}"
         if len(uri) < PLOT_LIMIT_BYTES:
             return dg.MetadataValue.md(f"![{title}]({uri})")
         if form == "png" and colours == _FEWEST and len(uri) > _HOPELESS * PLOT_LIMIT_BYTES:
@@ -85,22 +82,6 @@ def shown(value: float | None, digits: int = 4) -> float | None:
 def moment(value: datetime | None) -> str:
     """A time as a person reads it, UTC to the second."""
     return "" if value is None else value.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _reduced(png: bytes, form: str, colours: int, scale: float) -> str:
-    from PIL import Image
-
-    small = BytesIO()
-    with Image.open(BytesIO(png)) as original:
-        drawn = original.convert("RGB")
-        if scale < 1:
-            drawn = drawn.resize((round(drawn.width * scale), round(drawn.height * scale)))
-        drawn = drawn.quantize(colours)
-        if form == "png":
-            drawn.save(small, format="PNG", optimize=True)
-        else:
-            drawn.convert("RGB").save(small, format="WEBP", lossless=True, quality=100, method=4)
-    return base64.b64encode(small.getvalue()).decode()
 
 
 def _kind(values: Sequence[object]) -> str:

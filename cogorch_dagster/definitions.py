@@ -28,6 +28,7 @@ from assets.observation_checks import observation_checks
 from assets.observations import observations, sources
 from assets.policy_versions import policy_versions
 from assets.recommendations import recommendations
+from assets.reward_models import no_look_ahead, reward_models, rewards_calibrated
 from assets.rewards import rewards
 from assets.rolling_stats import rolling_stats
 from assets.rollups import rollups
@@ -68,13 +69,13 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
             *(policy_versions, canary, active_policy),
             *(causal_dataset, causal_graph, causal_effects, insights),
             *(fleet_calibration, agent_checkpoints, coordination, recommendations),
-            *(tuned_hyperparameters, architectures, engineered_features),
+            *(tuned_hyperparameters, architectures, engineered_features, reward_models),
         ],
         asset_checks=[
             *(policy_approved, canaries_sound, observation_checks, statistics_current, no_open_incident),
             *graph_checks,
             *(calibration_fits, calibration_inputs, *agent_checks, equilibrium_verified),
-            *(*tuning_checks, no_leakage),
+            *(*tuning_checks, no_leakage, rewards_calibrated, no_look_ahead),
         ],
         jobs=[
             *(learning_loop, tuning, review, activation, canary_step, rollback, watch, causes, clean_up, retraining),

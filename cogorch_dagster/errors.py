@@ -33,3 +33,15 @@ class Unavailable(CogorchError):
     """A part of the platform (PostgreSQL, the service, the lake) cannot be reached."""
 
     exit_code = 4
+
+
+def reason_of(error: OSError | UnicodeDecodeError) -> str:
+    """Why a file cannot be read or written, in words."""
+    match error:
+        case FileNotFoundError():
+            return "there is no such file"
+        case IsADirectoryError():
+            return "it is a folder; name a file"
+        case OSError():
+            return (error.strerror or str(error)).lower()
+    return "it is not text in UTF-8"

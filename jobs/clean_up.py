@@ -79,10 +79,10 @@ def delete_unreferenced_files(context: dg.OpExecutionContext, config: CleanUpCon
 def expire_undecided_drafts(context: dg.OpExecutionContext, config: CleanUpConfig, cogorch: CogorchResource) -> None:
     """Expires candidates that nobody decided on; their evidence is too old by then."""
     from cogorch_dagster.platform.database import transaction
-    from cogorch_dagster.policies import store
+    from cogorch_dagster.policies import drafts
 
     with transaction(cogorch.settings) as connection:
-        expired = store.expire_drafts(connection, timedelta(days=config.undecided_draft_days))
+        expired = drafts.expire_drafts(connection, timedelta(days=config.undecided_draft_days))
     context.add_output_metadata({"expired": ", ".join(version.ref for version in expired) or "none"})
 
 

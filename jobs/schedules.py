@@ -135,7 +135,7 @@ nightly_features = dg.ScheduleDefinition(
     cron_schedule="47 2 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Features of the decisions of the last two days, and what they are worth.",
+    description="Features of the decisions of the last two days, what they are worth, and what decisions should earn.",
 )
 
 nightly_clean_up = dg.ScheduleDefinition(

@@ -1,4 +1,5 @@
-"""The searches: hyperparameters and architectures of one agent, and features of the routers' decisions.
+"""The searches: hyperparameters and architectures of one agent, features of the routers' decisions
+and what these are expected to earn.
 
 In a lane of their own, one after the other, so that a search holds up neither the learning loop nor an activation. The
 job `tuning` (`learning.py`) is another thing: it looks for a better version of a router's policy.
@@ -11,6 +12,7 @@ import dagster as dg
 from assets.agent_partitions import BY_AGENT
 from assets.architectures import architectures
 from assets.engineered_features import engineered_features
+from assets.reward_models import reward_models
 from assets.tuned_hyperparameters import tuned_hyperparameters
 from jobs.lanes import TUNING
 
@@ -34,8 +36,9 @@ architecture_search = dg.define_asset_job(
 
 feature_engineering = dg.define_asset_job(
     "feature_engineering",
-    selection=dg.AssetSelection.assets(engineered_features),
-    description="Synthesises and selects features of the routers' decisions, looks for leaks, and measures the gain.",
+    selection=dg.AssetSelection.assets(engineered_features, reward_models),
+    description="Synthesises and selects features of the routers' decisions, looks for leaks, measures the gain, and "
+    "fits and registers what decisions are expected to earn.",
     tags=TUNING,
 )
 

@@ -10,7 +10,7 @@ from assets.partitions import range_tags
 from cogorch_dagster.definitions import build_defs
 from cogorch_dagster.lake.hours import floor_hour
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import decisions, store
+from cogorch_dagster.policies import decisions, drafts, store
 from cogorch_dagster.policies.store import PolicyVersion
 from cogorch_dagster.settings import Settings
 from resources.installation import CogorchResource
@@ -96,7 +96,7 @@ def draft(settings: Settings, small: float = 0.5) -> PolicyVersion:
     """A candidate of the router that nobody has decided on."""
     weights = {"small": small, "medium": 0.3, "large": round(0.7 - small, 9)}
     with transaction(settings) as connection:
-        return store.propose_version(connection, POLICY, {**PARAMS, "modelWeights": weights}, actor="test")
+        return drafts.propose_version(connection, POLICY, {**PARAMS, "modelWeights": weights}, actor="test")
 
 
 def approve(settings: Settings, version: PolicyVersion) -> str:

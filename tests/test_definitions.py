@@ -56,6 +56,7 @@ def test_the_graph_is_the_chain_of_the_design() -> None:
     assert after["agent_checkpoints"] == {"fleet_calibration"}
     assert after["tuned_hyperparameters"] == after["architectures"] == {"fleet_calibration"}
     assert after["engineered_features"] == {"rewards"}
+    assert after["reward_models"] == {"engineered_features"}
     assert after["coordination"] == {"agent_checkpoints"}
     assert after["recommendations"] == {"agent_checkpoints", "coordination"}
 
@@ -85,6 +86,7 @@ def test_the_gate_is_a_blocking_check_on_the_candidates() -> None:
         *("graph_acyclic", "graph_stable", "input_shift"),
         *("beats_static", "weights_finite", "inference_latency", "equilibrium_verified"),
         *("within_bounds", "better_on_fresh_seeds", "no_leakage"),
+        *("rewards_calibrated", "no_look_ahead"),
     }
     assert {name for name, spec in checks.items() if spec.blocking} == {
         *("policy_approved", "beats_static", "weights_finite", "no_leakage")

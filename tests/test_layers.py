@@ -13,6 +13,7 @@ ENGINE = ROOT / "cogorch_dagster"
 LAYERS = [
     "errors",
     "settings",
+    "figures",
     "platform",
     "policies",
     "lake",

@@ -210,7 +210,7 @@ def _lock(connection: sa.Connection, agent: str) -> None:
 def _get(connection: sa.Connection, digest: str) -> StoredCheckpoint:
     row = connection.execute(sa.select(agent_checkpoints).where(agent_checkpoints.c.digest == digest)).one_or_none()
     if row is None:
-        raise Refused("unknown_checkpoint", f"there is no checkpoint {digest}; the listing shows those there are")
+        raise Refused("unknown_checkpoint", f"there is no checkpoint {digest}; see `cogorch agents list`")
     return _stored(row)
 
 

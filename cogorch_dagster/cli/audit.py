@@ -19,7 +19,10 @@ app = typer.Typer(
 )
 
 
-@app.command(epilog=examples("cogorch audit log --subject router-core@1.0.1", "cogorch audit log --limit 5 --json"))
+@app.command(
+    short_help="Its records.",
+    epilog=examples("cogorch audit log --subject router-core@1.0.1", "cogorch audit log --limit 5 --json"),
+)
 def log(
     subject: Annotated[str | None, typer.Option(help="A policy, a version, flag:NAME or token:NAME.")] = None,
     event: Annotated[str | None, typer.Option(help="Such as version.activated.")] = None,
@@ -40,7 +43,10 @@ def log(
     )
 
 
-@app.command(epilog=examples("cogorch audit verify --json", "cogorch audit verify --anchor 412:9f1c..."))
+@app.command(
+    short_help="Walk the whole chain.",
+    epilog=examples("cogorch audit verify --json", "cogorch audit verify --anchor 412:9f1c..."),
+)
 def verify(
     anchor: Annotated[str | None, typer.Option(help="The head that an earlier verification printed.")] = None,
     as_json: JsonOption = False,
@@ -60,7 +66,7 @@ def verify(
     raise typer.Exit(1)
 
 
-@app.command(epilog=LINEAGE_EPILOG)
+@app.command(short_help="Where a version comes from.", epilog=LINEAGE_EPILOG)
 def lineage(
     ref: Annotated[str, typer.Argument(help="POLICY@VERSION, such as router-core@1.0.1.")],
     as_json: JsonOption = False,

@@ -23,7 +23,10 @@ PolicyArgument = Annotated[str, typer.Argument(metavar="POLICY", help="Such as r
 ReasonOption = Annotated[str, typer.Option(help="Kept in the audit log.")]
 
 
-@app.command(epilog=examples("cogorch canary status", "cogorch canary status router-core --json"))
+@app.command(
+    short_help="Ramps, with their verdicts.",
+    epilog=examples("cogorch canary status", "cogorch canary status router-core --json"),
+)
 def status(
     policy_id: Annotated[str | None, typer.Argument(metavar="[POLICY]", help="Default: all.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Newest ramps to show.")] = 10,
@@ -52,7 +55,10 @@ def status(
     out.result({"ramps": [plain(each) for each in found]}, print_it)
 
 
-@app.command(epilog=examples("cogorch canary advance router-core --reason 'the gate is mine to open'"))
+@app.command(
+    short_help="Give it its next share now.",
+    epilog=examples("cogorch canary advance router-core --reason 'the gate is mine to open'"),
+)
 def advance(
     policy_id: PolicyArgument, reason: ReasonOption, actor: ActorOption = None, as_json: JsonOption = False
 ) -> None:
@@ -75,7 +81,9 @@ def advance(
     )
 
 
-@app.command(epilog=examples("cogorch canary abort router-core --reason 'customers complain'"))
+@app.command(
+    short_help="End a ramp at once.", epilog=examples("cogorch canary abort router-core --reason 'customers complain'")
+)
 def abort(
     policy_id: PolicyArgument, reason: ReasonOption, actor: ActorOption = None, as_json: JsonOption = False
 ) -> None:

@@ -1,6 +1,5 @@
 """`cogorch causal`: what causes what, by how much, what would be, what would have been, and what changed."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,12 +8,12 @@ import typer
 from cogorch_dagster.cli import causal_questions
 from cogorch_dagster.cli.causal_arguments import ComponentOption, VersionOption, version_of
 from cogorch_dagster.cli.output import JsonOption, Output, examples, load_settings, say, span, when
+from cogorch_dagster.cli.pictures import IMAGES, image_of, require_image, write_picture
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from cogorch_dagster.causal.data.dataset import CausalDataset
-    from cogorch_dagster.causal.versions.version import CausalVersion
     from cogorch_dagster.settings import Settings
 
 app = typer.Typer(
@@ -22,11 +21,10 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog=examples(
         "cogorch causal discover --since 7d",
-        "cogorch causal effect context:replicas latency_ms --component autoscaler:core",
+        "cogorch causal effect context:replicas latency_ms -c autoscaler:core",
         "cogorch causal whatif --set context:replicas=6 --of latency_ms",
     ),
 )
-_IMAGES = ("png", "svg", "pdf")
 
 
 @app.command(
@@ -34,7 +32,7 @@ _IMAGES = ("png", "svg", "pdf")
     short_help="Find the graph of a component or a file.",
     epilog=examples(
         "cogorch causal discover --since 7d",
-        "cogorch causal discover -c router:core --since 24h --bucket 1m --knowledge known.yaml --plot graph.png",
+        "cogorch causal discover -c router:core --since 24h --knowledge known.yaml",
         "cogorch causal discover --data measurements.csv",
     )
     + "\n\n\b\nKnowledge, every part optional; no variable causes one of an earlier tier:\n"
@@ -75,7 +73,7 @@ def discover(
     from cogorch_dagster.cli import causal_view
     from cogorch_dagster.errors import InvalidInput
 
-    _check_plot(plot)
+    require_image(plot, IMAGES)
     width = None if bucket is None else span(bucket)
     settings = load_settings()
     known = Knowledge.read(knowledge) if knowledge is not None else None
@@ -101,7 +99,7 @@ def discover(
     if not found:
         raise InvalidInput("no component has enough data; choose an earlier --since or narrower buckets")
     if plot is not None:
-        _draw(found[0].version, plot)
+        write_picture(plot, found[0].version.picture(image_of(plot)))
     value = [causal_view.built_document(each) for each in found]
     out.result({"versions": value}, lambda: causal_view.show_built(found))
 
@@ -127,7 +125,7 @@ def graph(
     from cogorch_dagster.cli import causal_view
     from cogorch_dagster.platform.database import transaction
 
-    _check_plot(plot)
+    require_image(plot, IMAGES)
     settings = load_settings()
     if every:
         with transaction(settings) as connection:
@@ -139,7 +137,7 @@ def graph(
         earlier = store.get(connection, against) if against else store.before(connection, found.digest)
     comparison = None if earlier is None else compared(earlier, found)
     if plot is not None:
-        _draw(found, plot)
+        write_picture(plot, found.picture(image_of(plot)))
     value = {**causal_view.version_document(found), "against": comparison}
     out.result(value, lambda: causal_view.show_version(found, comparison))
 
@@ -183,26 +181,6 @@ def _components(
     if not found:
         raise InvalidInput("no component has enough data; choose an earlier --since or narrower buckets")
     return found
-
-
-def _check_plot(plot: Path | None) -> None:
-    from cogorch_dagster.errors import InvalidInput
-
-    if plot is None:
-        return
-    if plot.suffix.removeprefix(".") not in _IMAGES:
-        raise InvalidInput(f"{plot} must end in {', '.join('.' + each for each in _IMAGES)}")
-    if not plot.parent.is_dir() or not os.access(plot.parent, os.W_OK):
-        raise InvalidInput(f"{plot} cannot be written: {plot.parent} is no folder, or not yours to write to")
-
-
-def _draw(version: "CausalVersion", path: Path) -> None:
-    from cogorch_dagster.errors import InvalidInput
-
-    try:
-        path.write_bytes(version.picture(path.suffix.removeprefix(".")))  # type: ignore[arg-type]  # checked before
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error}") from error
 
 
 # Its commands stand beside those above.

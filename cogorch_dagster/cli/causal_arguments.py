@@ -39,8 +39,9 @@ def version_of(settings: "Settings", component: str | None, digest: str | None) 
             return chosen
         scopes = [component] if component is not None else store.scopes(connection)
         if len(scopes) != 1:
-            known = ", ".join(scopes) or "none yet; run `cogorch causal discover`"
-            raise InvalidInput(f"graphs of: {known}" + ("; choose one with --component" if scopes else ""))
+            if not scopes:
+                raise InvalidInput("there is no graph yet; run `cogorch causal discover`")
+            raise InvalidInput(f"there are graphs of {', '.join(scopes)}; choose one with --component")
         found = store.latest(connection, scopes[0])
     if found is None:
         raise InvalidInput(f"no graph of {scopes[0]!r} was found yet; run `cogorch causal discover -c {scopes[0]}`")

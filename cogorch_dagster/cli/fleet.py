@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cogorch_dagster.cli.output import JsonOption, Output, examples, fields, load_settings, say, table, text, when
+from cogorch_dagster.cli.pictures import require_image, write_picture
 
 if TYPE_CHECKING:
     from cogorch_dagster.fleet.calibration.calibration import Calibration
@@ -39,13 +40,11 @@ def calibrate(
     What the data do not tell keeps its documented default; the result says so for each value.
     """
     out = Output(as_json)
-    from cogorch_dagster.errors import InvalidInput
     from cogorch_dagster.evaluation.measurement import period
     from cogorch_dagster.fleet.calibration import calibration, drift, store
     from cogorch_dagster.platform.database import transaction
 
-    if plot is not None and plot.suffix != ".png":
-        raise InvalidInput(f"{plot} must end in .png")
+    require_image(plot)
     settings = load_settings()
     begin, end = period(when(since), when(until) if until else None)
     found = calibration.calibrate(settings, begin, end, replicas=_replicas(replicas or []))
@@ -54,7 +53,9 @@ def calibrate(
         added = store.save(connection, found)
     moved = drift.distance(before, found) if before is not None else None
     if plot is not None:
-        _plot(found, plot)
+        from cogorch_dagster.fleet.calibration.figure import distributions
+
+        write_picture(plot, distributions(found))
     value = {"digest": found.digest, "added": added, "drift": moved, **found.document()}
     out.result(value, lambda: _show(found, moved))
 
@@ -87,16 +88,6 @@ def _replicas(given: list[str]) -> dict[str, int]:
             raise InvalidInput(f"--replicas {each!r} is not MODEL=N with N from 1 to 10,000, such as small=2")
         pairs[name] = int(number)
     return pairs
-
-
-def _plot(found: "Calibration", path: Path) -> None:
-    from cogorch_dagster.errors import InvalidInput
-    from cogorch_dagster.fleet.calibration.figure import distributions
-
-    try:
-        path.write_bytes(distributions(found))
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error}") from error
 
 
 def _show(found: "Calibration", moved: "Drift | None") -> None:

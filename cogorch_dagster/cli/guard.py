@@ -26,7 +26,7 @@ FileArgument = Annotated[
 ]
 
 
-@app.command("list", epilog=examples("cogorch guard list", "cogorch guard list --json"))
+@app.command("list", short_help="The rules.", epilog=examples("cogorch guard list", "cogorch guard list --json"))
 def list_(as_json: JsonOption = False) -> None:
     """The rules in force and what they are about."""
     out = Output(as_json)
@@ -40,7 +40,9 @@ def list_(as_json: JsonOption = False) -> None:
     out.result({"guards": shown}, lambda: table(("rule", "about", "description"), rows))
 
 
-@app.command(epilog=examples("cogorch guard check docs/guards/weight-cap.rego"))
+@app.command(
+    short_help="Check a rule without storing it.", epilog=examples("cogorch guard check docs/guards/weight-cap.rego")
+)
 def check(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check a rule without storing it: its syntax, its meaning, and its examples."""
     out = Output(as_json)
@@ -55,7 +57,9 @@ def check(file: FileArgument, as_json: JsonOption = False) -> None:
         say("It has no examples: a rule that never applies is sound as well.")
 
 
-@app.command(epilog=examples("cogorch guard propose weight-cap docs/guards/weight-cap.rego"))
+@app.command(
+    short_help="Propose a rule.", epilog=examples("cogorch guard propose weight-cap docs/guards/weight-cap.rego")
+)
 def propose(
     policy_id: Annotated[str, typer.Argument(metavar="POLICY", help="The rule's id; created when there is none.")],
     file: FileArgument,
@@ -66,26 +70,27 @@ def propose(
     out = Output(as_json)
     from cogorch_dagster.errors import InvalidInput
     from cogorch_dagster.platform.database import transaction
-    from cogorch_dagster.policies import store
+    from cogorch_dagster.policies import administration, drafts, store
     from cogorch_dagster.policies.params_file import params_from_file
 
     params = params_from_file(file, "guard")
     with transaction(load_settings()) as connection:
         if policy_id not in {policy.policy_id for policy in store.policies(connection)}:
-            store.create_policy(connection, policy_id, "guard", actor=acting(actor))
+            administration.create_policy(connection, policy_id, "guard", actor=acting(actor))
         kind = store.policy(connection, policy_id).kind
         if kind != "guard":
             raise InvalidInput(f"{policy_id} is of kind {kind}, not guard; choose another id for the rule")
-        version = store.propose_version(connection, policy_id, params, actor=acting(actor))
+        version = drafts.propose_version(connection, policy_id, params, actor=acting(actor))
     out.result(plain(version), lambda: show_version(version))
     say(f"Next: cogorch policy approve {version.ref} --reason '...'")
 
 
 @app.command(
+    short_help="What the rules say of a version.",
     epilog=examples(
         "cogorch guard test router-core@1.0.1",
         "cogorch guard test router-core@1.0.1 --step activate --rule docs/guards/weight-cap.rego",
-    )
+    ),
 )
 def test(
     ref: Annotated[str, typer.Argument(metavar="POLICY@VERSION", help="Such as router-core@1.0.1.")],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cogorch_dagster.cli.output import JsonOption, Output, examples, fields, table
+from cogorch_dagster.cli.pictures import IMAGES, image_of, require_image, write_picture
 
 if TYPE_CHECKING:
     from cogorch_dagster.games.payoffs import Equilibrium, Game
@@ -23,7 +24,6 @@ NASH_EPILOG = (
     "    - {actions: [cooperate, cooperate], payoffs: [3, 3]}\n"
     "    - ..."
 )
-_IMAGES = ("png", "svg", "pdf")
 _PLAYED = 1e-9
 
 
@@ -46,8 +46,7 @@ def nash(
     from cogorch_dagster.errors import InvalidInput
     from cogorch_dagster.games.files import game_from_file
 
-    if plot is not None and plot.suffix.removeprefix(".") not in _IMAGES:
-        raise InvalidInput(f"{plot} must end in {', '.join('.' + each for each in _IMAGES)}")
+    require_image(plot, IMAGES)
     game = game_from_file(file)
     if plot is not None and game.n_players != 2:
         raise InvalidInput(f"--plot shows the payoffs of 2 players, {file} has {game.n_players}")
@@ -108,15 +107,9 @@ def _document(game: "Game", found: "Equilibrium") -> dict[str, Any]:
 
 
 def _plot(game: "Game", found: "Equilibrium", title: str, path: Path) -> None:
-    from cogorch_dagster.errors import InvalidInput
     from cogorch_dagster.games.picture import payoff_picture
 
-    kind = path.suffix.removeprefix(".")
-    try:
-        picture = payoff_picture(game, found, f"{title}: {found.concept}", kind)  # type: ignore[arg-type]  # in _IMAGES
-        path.write_bytes(picture)
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error}") from error
+    write_picture(path, payoff_picture(game, found, f"{title}: {found.concept}", image_of(path)))
 
 
 def _show(game: "Game", best: "Equilibrium", others: "list[Equilibrium] | None") -> None:

@@ -20,6 +20,7 @@ app = typer.Typer(
 
 @app.command(
     "import",
+    short_help="Store a file's observations.",
     epilog=examples(
         "cogorch observations import requests.csv --preset gentd26",
         "cogorch observations import spend.jsonl --preset ./my-columns.yaml --json",
@@ -52,10 +53,11 @@ def import_(
 
 
 @app.command(
+    short_help="The newest, or one of them.",
     epilog=examples(
-        "cogorch observations show --component router:core --outcome failure --limit 5",
+        "cogorch observations show --component router:core --outcome failure",
         "cogorch observations show 0199d1c8-6e00-7abc-8def-0123456789ab --json",
-    )
+    ),
 )
 def show(
     observation_id: Annotated[

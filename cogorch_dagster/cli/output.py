@@ -39,6 +39,8 @@ EXIT_CODES = (
     "  130  interrupted"
 )
 
+# With the indentation and a backslash, 80 columns.
+_EXAMPLE_WIDTH = 74
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _SPANS = {"s": "seconds", **_UNITS}
 
@@ -48,7 +50,15 @@ _json_stream: TextIO | None = None
 def examples(*commands: str) -> str:
     """The epilog of a command's help."""
     title = "Example:" if len(commands) == 1 else "Examples:"
-    return "\b\n" + title + "\n" + "\n".join(f"  {command}" for command in commands)
+    return "\b\n" + title + "\n" + "\n".join(f"  {_folded(command)}" for command in commands)
+
+
+def _folded(command: str) -> str:
+    """The command in lines that a shell takes for one, broken before an option."""
+    cut = command.rfind(" --", 0, _EXAMPLE_WIDTH)
+    if len(command) <= _EXAMPLE_WIDTH or cut < 0:
+        return command
+    return f"{command[:cut]} \\\n      {_folded(command[cut + 1 :])}"
 
 
 class Output:

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 def possible_now(connection: "sa.Connection", policy: "Policy", message: str) -> list[str]:
     """For each hyperparameter that the problems of a parameter file name: the values that the next version may have."""
-    from cogorch_dagster.policies import hyperparameters, store
+    from cogorch_dagster.policies import hyperparameters, ranges, store
 
     if policy.kind not in hyperparameters.PARAMETERS:
         return []
     active = store.active(connection, policy.policy_id)
     start = f", from {active.version}" if active else ""
-    ranges = hyperparameters.allowed(policy.kind, active.params if active else None, policy.strictness)
+    reach = ranges.allowed(policy.kind, active.params if active else None, policy.strictness)
     return [
         f"at level {policy.strictness}{start}, {name} may be {low:.9g} to {high:.9g}"
-        for name, (low, high) in ranges.items()
+        for name, (low, high) in reach.items()
         if f": {name}: " in message
     ]
 
@@ -77,11 +77,11 @@ def require_bounded(policy: "Policy") -> None:
 
 def outside(policy: "Policy", params: Mapping[str, Any]) -> list[str]:
     """What of the parameters in force the policy's level of strictness does not allow."""
-    from cogorch_dagster.policies import hyperparameters
+    from cogorch_dagster.policies import ranges
 
-    if hyperparameters.invalid(policy.kind, params):
+    if ranges.invalid(policy.kind, params):
         return []
-    return hyperparameters.out_of_bounds(policy.kind, params, policy.strictness, params)
+    return ranges.out_of_bounds(policy.kind, params, policy.strictness, params)
 
 
 def require_version(connection: "sa.Connection", target: str) -> None:

@@ -1,17 +1,20 @@
 """`cogorch registry`: versions of agents, hyperparameters and reward models; compare them, let them act again."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cogorch_dagster.cli.output import JsonOption, Output, examples, fields, load_settings, table
-from cogorch_dagster.cli.training_options import write_picture
+from cogorch_dagster.cli.output import JsonOption, Output, examples, fields, load_settings, say, table
+from cogorch_dagster.cli.pictures import require_image, write_picture
 
 if TYPE_CHECKING:
+    from cogorch_dagster.features.reward_judging import Reproduction as Refit
     from cogorch_dagster.registry.differences import Difference
     from cogorch_dagster.registry.records import Registered
+    from cogorch_dagster.settings import Settings
     from cogorch_dagster.tuning.side_by_side import Reproduction, SideBySide
 
 app = typer.Typer(
@@ -21,10 +24,11 @@ app = typer.Typer(
     epilog=examples("cogorch registry list", "cogorch registry evaluate agent-policy@previous agent-policy@champion"),
 )
 
-_REGISTERS = (
-    "`cogorch agents train` and the jobs `retraining` and `hyperparameter_tuning` register what they make, "
-    "an activation the hyperparameters that come into force"
-)
+_NOTHING = """nothing is registered yet; versions come from
+  agents           cogorch agents train, job retraining
+  hyperparameters  cogorch tune run --confirm, cogorch tune confirm, job hyperparameter_tuning;
+                   cogorch tune architectures, job architecture_search; an activation that puts some into force
+  reward models    cogorch features reward-model"""
 RefArgument = Annotated[str, typer.Argument(metavar="NAME@VERSION", help="Or NAME@champion, @previous, @candidate.")]
 
 
@@ -37,7 +41,7 @@ def list_versions(
     """The newest version of each name, or all versions of one, the newest first."""
     out = Output(as_json)
     from cogorch_dagster.registry import store
-    from cogorch_dagster.tuning.verdicts import BEATS_STATIC_TAG
+    from cogorch_dagster.registry.tags import BEATS_STATIC
 
     settings = load_settings()
     if name is None:
@@ -47,14 +51,14 @@ def list_versions(
 
     def show() -> None:
         if not found:
-            print(f"{name} has no version" if name else f"nothing is registered yet; {_REGISTERS}")
+            print(f"{name} has no version; `cogorch registry list` shows the names that have" if name else _NOTHING)
             return
         rows = [
             (
                 e.ref,
                 e.created_at,
                 ", ".join(e.aliases) or None,
-                e.tags.get(BEATS_STATIC_TAG),
+                e.tags.get(BEATS_STATIC),
                 _figure(e.metrics.get("reward")),
                 e.lineage.policy_version,
                 _short(e.digest),
@@ -122,6 +126,7 @@ def alias(
     epilog=examples(
         "cogorch registry evaluate agent-policy@3",
         "cogorch registry evaluate agent-policy@previous agent-policy@champion --seeds 20 --plot beside.png",
+        "cogorch registry evaluate reward-model-router-core@champion",
     ),
 )
 def evaluate(
@@ -134,7 +139,8 @@ def evaluate(
 ) -> None:
     """One version: measure it again as when it was trained. Two: let both steer the same fresh fleets, and compare.
 
-    Each acts together with the agents that it was trained with. Exit code 1: a version does not reproduce its metrics.
+    Each acts together with the agents that it was trained with. A reward model is fitted again to the hours of then;
+    two of them predict the decisions since both were fitted. Exit code 1: a version does not reproduce its metrics.
     """
     out = Output(as_json)
     from cogorch_dagster.errors import InvalidInput
@@ -143,7 +149,15 @@ def evaluate(
 
     if plot is not None and (second is None or plot.suffix != ".png"):
         raise InvalidInput(f"--plot {plot} needs two versions and a name that ends in .png")
+    require_image(plot)
     settings = load_settings()
+    if first.startswith("reward-model-"):
+        if plot is not None:
+            raise InvalidInput(
+                f"--plot {plot} shows agents; `cogorch features reward-model --plot` draws a reward model"
+            )
+        _evaluate_reward_models(out, settings, first, second)
+        return
     if second is None:
         again = reproduce(settings, store.find(settings, first))
         out.result(_reproduction(again), lambda: _show_reproduction(again))
@@ -183,6 +197,26 @@ def address(as_json: JsonOption = False) -> None:
     out.result({"MLFLOW_BACKEND_STORE_URI": found}, lambda: print(found))
 
 
+def _evaluate_reward_models(out: Output, settings: "Settings", first: str, second: str | None) -> None:
+    """One is fitted and judged again as it was; two predict the decisions since both were fitted."""
+    from cogorch_dagster.features import reward_judging
+    from cogorch_dagster.registry import store
+
+    if second is None:
+        again = reward_judging.reproduce(settings, store.find(settings, first))
+        value = {**_reproduction(again), "same_inputs": again.same_inputs}
+        out.result(value, lambda: _show_reproduction(again))
+        if not again.same_inputs:
+            say("the hours that it was fitted to, or the rewards' configuration, are not what they were")
+        if not again.same:
+            raise typer.Exit(1)
+        return
+    before, after = store.find(settings, first), store.find(settings, second)
+    found = reward_judging.beside(settings, before, after, datetime.now(UTC))
+    said = f"{found.second} saves {found.saved} of the squared error of {found.first} on {found.decisions} decisions"
+    out.result(found, lambda: print(f"{said} since {found.since:%Y-%m-%d %H:%M} UTC"))
+
+
 def _show(found: "Registered") -> None:
     origin = found.lineage.texts()
     fields(
@@ -212,7 +246,7 @@ def _show_differences(first: "Registered", second: "Registered", found: "list[Di
     table(("of", "name", first.ref, second.ref, "change"), rows, right=("change",))
 
 
-def _show_reproduction(found: "Reproduction") -> None:
+def _show_reproduction(found: "Reproduction | Refit") -> None:
     # What differs is shown whole, for it may differ in the last digit.
     rows = [
         (name, _figure(value), _figure(now)) if value == (now := found.found[name]) else (name, repr(value), repr(now))
@@ -228,7 +262,7 @@ def _show_side_by_side(found: "SideBySide") -> None:
         print(f"  {each.verdict}")
 
 
-def _reproduction(found: "Reproduction") -> dict[str, Any]:
+def _reproduction(found: "Reproduction | Refit") -> dict[str, Any]:
     return {"version": found.version.ref, "recorded": found.recorded, "found": found.found, "same": found.same}
 
 

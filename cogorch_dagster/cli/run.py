@@ -13,7 +13,7 @@ import typer
 from cogorch_dagster.cli.output import JsonOption, Output, examples, load_settings, say
 
 if TYPE_CHECKING:
-    from cogorch_dagster.platform.supervisor import State
+    from cogorch_dagster.platform.run_state import State
     from cogorch_dagster.settings import Settings
 
 UP_EPILOG = examples(
@@ -99,10 +99,10 @@ def demo(
 
 def _start_detached(settings: "Settings", options: list[str]) -> "State":
     from cogorch_dagster.errors import Unavailable
-    from cogorch_dagster.platform import processes, stack, supervisor
+    from cogorch_dagster.platform import processes, run_state, stack, supervisor
 
-    if supervisor.is_up(settings):
-        raise supervisor.AlreadyRunning(supervisor.read_state(settings))
+    if run_state.is_up(settings):
+        raise supervisor.AlreadyRunning(run_state.read(settings))
     log = stack.log_file(settings, "supervisor")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -119,8 +119,8 @@ def _start_detached(settings: "Settings", options: list[str]) -> "State":
     except BaseException:
         child.terminate()
         raise
-    if state is None and supervisor.is_up(settings):
-        raise supervisor.AlreadyRunning(supervisor.read_state(settings))
+    if state is None and run_state.is_up(settings):
+        raise supervisor.AlreadyRunning(run_state.read(settings))
     if state is None:
         child.terminate()
         raise Unavailable(f"cogorch did not come up; from {log}:\n{processes.log_tail(log)}")
@@ -129,11 +129,11 @@ def _start_detached(settings: "Settings", options: list[str]) -> "State":
 
 def _await_ready(settings: "Settings", child: "subprocess.Popen[bytes]") -> "State | None":
     """What runs once the child has started it all; None when it ended or takes too long."""
-    from cogorch_dagster.platform import supervisor
+    from cogorch_dagster.platform import run_state
 
     deadline = time.monotonic() + DETACHED_READY_S
     while child.poll() is None and time.monotonic() < deadline:
-        state = supervisor.read_state(settings)
+        state = run_state.read(settings)
         if state and state.phase == "ready" and state.pid == child.pid:
             return state
         time.sleep(0.2)

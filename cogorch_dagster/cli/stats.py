@@ -26,13 +26,13 @@ def stats(
     """Rolling statistics over 1 h, 24 h and 7 d per component and policy version, each mean with its standard error."""
     out = Output(as_json)
     from cogorch_dagster.errors import InvalidInput
-    from cogorch_dagster.platform import supervisor
+    from cogorch_dagster.platform import run_state
     from cogorch_dagster.rewards.rolling import WINDOWS, rolling_stats
 
     settings = load_settings()
     if window is not None and window not in WINDOWS:
         raise InvalidInput(f"window {window!r} is none of {', '.join(WINDOWS)}")
-    _bring_up_to_date(settings, refresh if refresh is not None else not supervisor.is_up(settings))
+    _bring_up_to_date(settings, refresh if refresh is not None else not run_state.is_up(settings))
     rows = rolling_stats(settings, as_of=moment(as_of) or _end(settings), component=component)
     rows = [row for row in rows if window in (None, row.window)]
     columns = ("component", "version", "window", "n", "success", "p50 ms", "p95 ms", "mean cost", "mean reward")

@@ -1,4 +1,4 @@
-"""What commands that train have in common: the fleet to train in, when to stop, where a picture goes."""
+"""What commands that train have in common: the fleet to train in, and when to stop."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -77,40 +77,6 @@ def names_of(given: str) -> list[str]:
 def first_line(error: str | None, most: int = 120) -> str:
     """The beginning of an error, for a line of progress."""
     return (error or "?").strip().partition("\n")[0][:most]
-
-
-def require_folder(folder: Path | None) -> None:
-    """Refuse a folder that cannot be written to before anything long begins; makes it where it is missing."""
-    import os
-
-    from cogorch_dagster.errors import InvalidInput
-
-    if folder is None:
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInput(f"pictures cannot be written to {folder}: {error}; name another folder") from error
-    if not os.access(folder, os.W_OK):
-        raise InvalidInput(f"pictures cannot be written to {folder}; name another folder, or allow writing there")
-
-
-def require_png(plot: Path | None) -> None:
-    """Refuse another ending before anything long begins."""
-    from cogorch_dagster.errors import InvalidInput
-
-    if plot is not None and plot.suffix != ".png":
-        raise InvalidInput(f"{plot} must end in .png")
-
-
-def write_picture(path: Path, picture: bytes) -> None:
-    """Write a picture; an error names the path."""
-    from cogorch_dagster.errors import InvalidInput
-
-    try:
-        path.write_bytes(picture)
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error}") from error
 
 
 def confirmed(act: "Callable[[Callable[[int, int], None]], Found]") -> "Found | None":

@@ -12,7 +12,8 @@ Stands alone: the standard library and httpx, nothing else of this project, so t
 from cogorch_dagster.client.assignment import Assignment, CanaryDocument, canary_tags, takes_part
 from cogorch_dagster.client.document import PolicyDocument
 from cogorch_dagster.client.follower import PolicyFollower
-from cogorch_dagster.client.observations import ClientStats, ObservationClient
+from cogorch_dagster.client.observations import ObservationClient
+from cogorch_dagster.client.stats import ClientStats
 
 __all__ = [
     "Assignment",

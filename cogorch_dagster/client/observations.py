@@ -1,75 +1,22 @@
 """Send observations and feedback: at least once, in batches, without ever making the caller wait for the network."""
 
-import enum
-import json
 import logging
 import threading
 import time
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-import httpx
-
-from cogorch_dagster.client.http import Backoff, connect, describe, retry_after_s
+from cogorch_dagster.client.delivery import Denied, Indigestible, Retry, post
+from cogorch_dagster.client.http import Backoff, connect
 from cogorch_dagster.client.identity import with_identity
 from cogorch_dagster.client.rejected import RejectedFile
+from cogorch_dagster.client.rows import encoded
 from cogorch_dagster.client.spool import FEEDBACK, OBSERVATION, Batch, Spool
+from cogorch_dagster.client.stats import ClientStats, State
 
 log = logging.getLogger("cogorch.client")
-
-State = Literal["running", "retrying", "denied", "closed"]
-_DENIED = (401, 403)
-# The service understood the request and refuses what is in it: sending it again as it is cannot help.
-_SPLIT = (400, 413, 422)
-
-
-@dataclass(frozen=True)
-class ClientStats:
-    """What became of the rows, since this client was made.
-
-    Attributes:
-        sent: rows handed to `send` and `feedback` and written to the spool.
-        accepted: rows that the service stored.
-        duplicates: rows that the service already had; normal after a crash or a lost answer.
-        rejected: rows that cannot be sent or that the service refused for good; see `rejected.jsonl`.
-        dropped: undelivered rows that gave way to the bound of the spool, or that the disk refused.
-        corrupted: spooled lines that a crash left unreadable.
-        retries: requests that failed and were tried again.
-        waiting: rows in the spool now.
-        spool_bytes: bytes of the spool now.
-        state: `running`, `retrying` (the service is away), `denied` (the token is bad; nothing is sent), `closed`.
-        error: the last error, None after a success.
-    """
-
-    sent: int
-    accepted: int
-    duplicates: int
-    rejected: int
-    dropped: int
-    corrupted: int
-    retries: int
-    waiting: int
-    spool_bytes: int
-    state: State
-    error: str | None
-
-
-class _Retry(Exception):
-    def __init__(self, message: str, wait_s: float = 0.0) -> None:
-        super().__init__(message)
-        self.wait_s = wait_s
-
-
-class _Denied(Exception):
-    pass
-
-
-class _Indigestible(Exception):
-    pass
 
 
 class ObservationClient:
@@ -194,18 +141,16 @@ class ObservationClient:
         if self._closing.is_set():
             raise RuntimeError("this ObservationClient is closed")
         try:
-            encoded = json.dumps(
-                row, default=_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-            ).encode()
+            line = encoded(row)
         except (TypeError, ValueError) as error:
             self._reject(kind, repr(row), None, f"not JSON: {error}")
             return
-        if len(encoded) > self._spool.max_row_bytes:
-            message = f"{len(encoded)} bytes; a row has at most {self._spool.max_row_bytes}"
-            self._reject(kind, encoded[:1000].decode(errors="replace"), None, message)
+        if len(line) > self._spool.max_row_bytes:
+            message = f"{len(line)} bytes; a row has at most {self._spool.max_row_bytes}"
+            self._reject(kind, line[:1000].decode(errors="replace"), None, message)
             return
         try:
-            self._spool.append(kind, encoded)
+            self._spool.append(kind, line)
         except OSError as error:
             with self._count_lock:
                 self._refused_by_disk += 1
@@ -238,16 +183,16 @@ class ObservationClient:
         while self._state != "denied" and (batch := self._spool.read(self._most_rows)) is not None:
             try:
                 self._deliver(batch)
-            except _Retry as failure:
+            except Retry as failure:
                 self._wait_after(str(failure), backoff.next_s(failure.wait_s))
                 if self._closing.is_set():
                     return
                 continue
-            except _Denied as failure:
+            except Denied as failure:
                 log.error("the service refuses the token, nothing more is sent: %s", failure)
                 self._become("denied", str(failure))
                 return
-            except _Indigestible as failure:
+            except Indigestible as failure:
                 if batch.rows > 1:
                     self._most_rows = max(1, batch.lines // 2)
                     continue
@@ -263,36 +208,16 @@ class ObservationClient:
     def _deliver(self, batch: Batch) -> None:
         # Feedback names observations, so these go first.
         if batch.observations:
-            self._post("observations", OBSERVATION, batch.observations)
+            self._send("observations", OBSERVATION, batch.observations)
         if batch.feedback:
-            self._post("feedback", FEEDBACK, batch.feedback)
+            self._send("feedback", FEEDBACK, batch.feedback)
 
-    def _post(self, stream: str, kind: bytes, rows: list[bytes]) -> None:
-        body = b'{"%s":[%s]}' % (stream.encode(), b",".join(rows))
-        try:
-            response = self._http.post(f"/api/v1/{stream}", content=body, headers={"Content-Type": "application/json"})
-        except httpx.TransportError as error:
-            raise _Retry(f"{type(error).__name__}: {error}") from error
-        if response.status_code in _DENIED:
-            raise _Denied(describe(response))
-        if response.status_code in _SPLIT:
-            raise _Indigestible(describe(response))
-        if response.status_code not in (200, 207):
-            raise _Retry(describe(response), retry_after_s(response))
-        try:
-            answer = response.json()
-            accepted, duplicates = int(answer["accepted"]), int(answer["duplicates"])
-            # A row may have several problems; the first field names it, the messages are joined.
-            refused: dict[int, tuple[str | None, list[str]]] = {}
-            for entry in answer["rejected"]:
-                refused.setdefault(entry["index"], (entry.get("field"), []))[1].append(str(entry["message"]))
-            rejected = [(rows[index], field, "; ".join(messages)) for index, (field, messages) in refused.items()]
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise _Retry(f"the answer is not the service's: {error!r}") from error
-        for row, field, message in rejected:
-            self._reject(kind, row.decode(errors="replace"), field, message)
-        self._accepted += accepted
-        self._duplicates += duplicates
+    def _send(self, stream: str, kind: bytes, rows: list[bytes]) -> None:
+        receipt = post(self._http, stream, rows)
+        for each in receipt.refused:
+            self._reject(kind, each.row.decode(errors="replace"), each.field, each.message)
+        self._accepted += receipt.accepted
+        self._duplicates += receipt.duplicates
 
     def _reject(self, kind: bytes, row: str, field: str | None, message: str) -> None:
         name = "feedback" if kind == FEEDBACK else "observation"
@@ -318,18 +243,3 @@ class ObservationClient:
             self._state = state
             self._error = error
             self._progress.notify_all()
-
-
-def _plain(value: object) -> object:
-    """JSON for the values that rows naturally hold: aware times, ids, enums."""
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise ValueError(f"{value} has no time zone")
-        return value.isoformat()
-    if isinstance(value, uuid.UUID):
-        return str(value)
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, set | frozenset | tuple):
-        return list(value)
-    raise TypeError(f"{type(value).__name__} is not JSON")

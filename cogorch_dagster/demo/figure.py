@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cogorch_dagster.demo.result import DemoResult
+from cogorch_dagster.figures import drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,17 +14,14 @@ BEFORE, AFTER, ESTIMATE = "#8c96a3", "#1f6feb", "#d9822b"
 
 def draw(result: DemoResult, path: Path) -> None:
     """Write the picture as PNG; replaces an older one whole."""
-    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.4), width_ratios=(1.1, 1), layout="constrained", dpi=120)
+    figure = Figure(figsize=(9.6, 3.4), dpi=120, layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1.1, 1))
     _weights(left, result)
     _difference(right, result)
     temporary = path.with_suffix(".tmp")
-    figure.savefig(temporary, format="png")
-    plt.close(figure)
+    temporary.write_bytes(drawn(figure))
     temporary.replace(path)
 
 

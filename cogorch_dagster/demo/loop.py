@@ -19,7 +19,7 @@ from cogorch_dagster.evaluation.measurement import measure
 from cogorch_dagster.lab import fleet, load
 from cogorch_dagster.lab.fleet import Fleet
 from cogorch_dagster.lab.load import LoadReport
-from cogorch_dagster.platform import dagster_instance, ports, postgres, processes, stack, supervisor
+from cogorch_dagster.platform import dagster_instance, ports, postgres, processes, run_state, stack
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies import activation, canary, decisions, ramps, store
 from cogorch_dagster.service import tokens
@@ -80,7 +80,7 @@ def _postgres(settings: Settings) -> Iterator[None]:
     try:
         yield
     finally:
-        if not was_running and not supervisor.is_up(settings):
+        if not was_running and not run_state.is_up(settings):
             postgres.stop(settings)
 
 
@@ -126,7 +126,7 @@ def _revoke_tokens(settings: Settings) -> None:
 @contextmanager
 def _service(settings: Settings) -> Iterator[None]:
     """The service of `cogorch up` when that runs, otherwise one of our own."""
-    if supervisor.is_up(settings):
+    if run_state.is_up(settings):
         yield
         return
     ports.require_free(ports.service(settings))

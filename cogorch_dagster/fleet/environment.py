@@ -4,7 +4,7 @@ An episode never ends by itself: it is cut off at the horizon (truncation), so t
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet import conflicts, signals
-from cogorch_dagster.fleet.actions import ACTION_COUNTS, RESOURCE_DIMENSIONS, Actions, checked, turned
+from cogorch_dagster.fleet.actions import Actions, checked, turned
 from cogorch_dagster.fleet.constants import Constants
 from cogorch_dagster.fleet.knobs import BOUNDS, Knobs
 from cogorch_dagster.fleet.objectives import Objectives, RewardWeights, judged
 from cogorch_dagster.fleet.parameters import FleetParameters
-from cogorch_dagster.fleet.signals import AGENTS, STATE_SIZES, Measured, States
+from cogorch_dagster.fleet.present import Present, Tree, columns_of, copied, every, fields, put, require_like
+from cogorch_dagster.fleet.signals import Measured, States
 from cogorch_dagster.fleet.simulation import FleetState, Outcome, advance, initial_state
 from cogorch_dagster.fleet.traffic import Draws, Processes, Traffic, draw_step
-
-__all__ = ["ACTION_COUNTS", "AGENTS", "RESOURCE_DIMENSIONS", "STATE_SIZES", "FleetEnvironment", "Step"]
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
@@ -47,18 +46,6 @@ class Step:
     outcome: Outcome
     objectives: Objectives
     conflicts: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class _Present:
-    """Where fleets stand between two steps."""
-
-    state: FleetState
-    outcome: Outcome
-    states: States
-    smoothed: Floats  # [B] requests per step, smoothed
-    good: Floats  # [T, B] measured shares of good answers
-    violations: Floats  # [B] share of the promises broken
 
 
 class FleetEnvironment:
@@ -112,9 +99,9 @@ class FleetEnvironment:
         return self._states
 
     @property
-    def present(self) -> _Present:
+    def present(self) -> Present:
         """All that the next step goes on from."""
-        return _Present(self._state, self._outcome, self._states, self._smoothed, self._good, self._violations)
+        return Present(self._state, self._outcome, self._states, self._smoothed, self._good, self._violations)
 
     @property
     def elapsed(self) -> NDArray[np.int64]:
@@ -173,13 +160,13 @@ class FleetEnvironment:
         other = FleetEnvironment(
             self.parameters, len(fleets), seed=seed, scenarios=scenarios, weights=self.weights, vary=self.vary
         )
-        columns = _every(_arrays(self), lambda values: values[..., fleets])
+        columns = every(self._arrays(), lambda values: values[..., fleets])
         other.restore({**columns, "seed": seed, "step": 0})
         return other
 
     def parts(self) -> dict[str, Any]:
         """All that going on needs, as nested dicts of arrays and numbers."""
-        return {**_every(_arrays(self), np.copy), "seed": self._seed, "step": self._step}
+        return {**every(self._arrays(), np.copy), "seed": self._seed, "step": self._step}
 
     def restore(self, parts: dict[str, Any]) -> None:
         """Take in what `parts` gave, for the same number of fleets.
@@ -187,15 +174,15 @@ class FleetEnvironment:
         Raises:
             InvalidInput: a part is missing or has another shape.
         """
-        own = _arrays(self)
-        _require_like(own, parts, "environment")
+        own = self._arrays()
+        require_like(own, parts, "environment")
         state = parts["state"]
         self._state = FleetState(
-            traffic=Traffic(**_copied(state["traffic"])),
-            knobs=Knobs(**_copied(state["knobs"])),
+            traffic=Traffic(**copied(state["traffic"])),
+            knobs=Knobs(**copied(state["knobs"])),
             **{name: value.copy() for name, value in state.items() if name not in {"traffic", "knobs"}},
         )
-        self._outcome = Outcome(**_copied(parts["outcome"]))
+        self._outcome = Outcome(**copied(parts["outcome"]))
         self._elapsed, self._smoothed = parts["elapsed"].copy(), parts["smoothed"].copy()
         self._good, self._violations = parts["good"].copy(), parts["violations"].copy()
         self._seed, self._step = int(parts["seed"]), int(parts["step"])
@@ -204,7 +191,7 @@ class FleetEnvironment:
             self._state, self._outcome, measured, self._good, self._smoothed, self._violations
         )
 
-    def _take(self, present: _Present) -> None:
+    def _take(self, present: Present) -> None:
         self._state, self._outcome, self._states = present.state, present.outcome, present.states
         self._smoothed, self._good, self._violations = present.smoothed, present.good, present.violations
 
@@ -212,7 +199,7 @@ class FleetEnvironment:
         draws = draw_step(self._seed, self._step, self.scenarios)
         repeats = self.fleets // self.scenarios
         if repeats > 1:
-            draws = Draws(**{name: np.tile(value, repeats) for name, value in _fields(draws).items()})
+            draws = Draws(**{name: np.tile(value, repeats) for name, value in fields(draws).items()})
         present, measured, objectives = self._next(self._state, self._smoothed, draws, clashes)
         self._take(present)
         self._drawn = draws
@@ -221,7 +208,7 @@ class FleetEnvironment:
 
     def _next(
         self, state: FleetState, smoothed: Floats, draws: Draws, clashes: NDArray[np.int64]
-    ) -> tuple[_Present, Measured, Objectives]:
+    ) -> tuple[Present, Measured, Objectives]:
         """One step of some fleets, whichever they are."""
         after, outcome = advance(self._constants, self._processes, state, draws)
         measured = signals.measure(outcome)
@@ -230,14 +217,14 @@ class FleetEnvironment:
         smoothed = smoothed + signals.SMOOTHING * (outcome.total("arrived") - smoothed)
         violations = objectives.violations
         states = self._observed(after, outcome, measured, good, smoothed, violations)
-        return _Present(after, outcome, states, smoothed, good, violations), measured, objectives
+        return Present(after, outcome, states, smoothed, good, violations), measured, objectives
 
-    def _begun(self, fleets: NDArray[np.int64], draws: Draws) -> _Present:
+    def _begun(self, fleets: NDArray[np.int64], draws: Draws) -> Present:
         """What the agents of some fleets see before their first decision: one step under the default knobs."""
         traffic = self._processes.begin(self._seed, self._step, self.scenarios, vary=self.vary)
         scenarios = fleets % self.scenarios
-        state = initial_state(self._constants, Traffic(**_taken(_fields(traffic), scenarios)))
-        own = Draws(**_taken(_fields(draws), scenarios))
+        state = initial_state(self._constants, Traffic(**columns_of(fields(traffic), scenarios)))
+        own = Draws(**columns_of(fields(draws), scenarios))
         smoothed = np.full(len(fleets), self._nominal)
         return self._next(state, smoothed, own, np.zeros(len(fleets), dtype=np.int64))[0]
 
@@ -246,13 +233,13 @@ class FleetEnvironment:
         fleets = np.flatnonzero(ended)
         fresh = self._begun(fleets, self._drawn)
         # What was handed out with the step stays as it was.
-        self._outcome = Outcome(**_copied(_fields(self._outcome)))
+        self._outcome = Outcome(**copied(fields(self._outcome)))
         # Laid out in memory as after any other step: products of matrices depend on that in their last bit, and an
         # environment that was restored here has to go on as this one.
         self._states = {agent: rows.copy(order="K") for agent, rows in self._states.items()}
         self._good, self._violations = self._good.copy(), self._violations.copy()
-        self._state.knobs = Knobs(**_copied(_fields(self._state.knobs)))
-        _put(_arrays(self), _tree(fresh), fleets)
+        self._state.knobs = Knobs(**copied(fields(self._state.knobs)))
+        put(self._arrays(), fresh.tree(), fleets)
         for agent, rows in fresh.states.items():
             self._states[agent][fleets] = rows
         self._elapsed = np.where(ended, 0, self._elapsed)
@@ -284,53 +271,6 @@ class FleetEnvironment:
         shape = getattr(self._state.knobs, name).shape
         return np.broadcast_to(np.asarray(value, dtype=np.float64), shape).copy()
 
-
-def _fields(value: Any) -> dict[str, Any]:
-    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-
-
-def _copied(parts: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    return {name: value.copy() for name, value in parts.items()}
-
-
-def _taken(parts: Mapping[str, NDArray[Any]], columns: NDArray[np.int64]) -> dict[str, Any]:
-    return {name: value[..., columns] for name, value in parts.items()}
-
-
-def _tree(present: _Present) -> dict[str, Any]:
-    """The arrays of the present, one column per fleet, as nested dicts."""
-    state = _fields(present.state)
-    state["traffic"], state["knobs"] = _fields(state["traffic"]), _fields(state["knobs"])
-    return {
-        "state": state,
-        "outcome": _fields(present.outcome),
-        "smoothed": present.smoothed,
-        "good": present.good,
-        "violations": present.violations,
-    }
-
-
-def _arrays(environment: FleetEnvironment) -> dict[str, Any]:
-    return {**_tree(environment.present), "elapsed": environment.elapsed}
-
-
-def _every(parts: Mapping[str, Any], change: Callable[[NDArray[Any]], NDArray[Any]]) -> dict[str, Any]:
-    return {name: _every(value, change) if isinstance(value, dict) else change(value) for name, value in parts.items()}
-
-
-def _put(own: Mapping[str, Any], fresh: Mapping[str, Any], columns: NDArray[np.int64]) -> None:
-    for name, value in fresh.items():
-        if isinstance(value, dict):
-            _put(own[name], value, columns)
-        else:
-            own[name][..., columns] = value
-
-
-def _require_like(own: Mapping[str, Any], given: Mapping[str, Any], path: str) -> None:
-    for name, value in own.items():
-        if name not in given:
-            raise InvalidInput(f"{path}.{name} is missing; the parts are not those of this version")
-        if isinstance(value, dict):
-            _require_like(value, given[name], f"{path}.{name}")
-        elif np.shape(given[name]) != np.shape(value):
-            raise InvalidInput(f"{path}.{name} has shape {np.shape(given[name])}; this one has {np.shape(value)}")
+    def _arrays(self) -> Tree:
+        """All arrays that going on needs, not copied."""
+        return {**self.present.tree(), "elapsed": self._elapsed}

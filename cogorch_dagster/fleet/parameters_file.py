@@ -12,13 +12,11 @@ def parameters_from_file(path: Path) -> FleetParameters:
     Raises:
         InvalidInput: it cannot be read, is no YAML or JSON, or a value is missing, unknown or out of its range.
     """
-    import yaml
     from pydantic import ValidationError
 
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInput(f"{path} cannot be read as YAML or JSON: {error}") from error
+    from cogorch_dagster.policies import lined_yaml
+
+    document, _ = lined_yaml.load(path)
     try:
         return FleetParameters.model_validate(document)
     except ValidationError as error:

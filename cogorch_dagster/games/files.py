@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from cogorch_dagster.errors import InvalidInput
+from cogorch_dagster.errors import InvalidInput, reason_of
 from cogorch_dagster.games.nfg import number, parse_nfg
 from cogorch_dagster.games.payoffs import MOST_ENTRIES, MOST_PLAYERS, Floats, Game, named_game
 
@@ -36,7 +36,7 @@ def game_from_file(path: Path) -> Game:
             raise InvalidInput(f"{path} is larger than {MAX_BYTES:,} bytes; merge actions to make the game smaller")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} cannot be read: {error}") from error
+        raise InvalidInput(f"{path} cannot be read: {reason_of(error)}") from error
     if path.suffix.lower() == ".nfg" or text.lstrip()[:3] == "NFG":
         return parse_nfg(text, str(path))
     if path.suffix.lower() == ".efg" or text.lstrip()[:3] == "EFG":

@@ -5,12 +5,12 @@ by `picture.py`.
 """
 
 from collections.abc import Mapping
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cogorch_dagster.figures import INK, png
 from cogorch_dagster.fleet.signals import AGENTS
 from cogorch_dagster.games.coordination_result import CoordinationResult
 from cogorch_dagster.games.discretisation import ACTIONS, NO_OPERATION
@@ -21,7 +21,7 @@ from cogorch_dagster.games.payoffs import Floats
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, BAR, CONFLICT = "#1f2937", "#9ca3af", "#dc2626"
+BAR, CONFLICT = "#9ca3af", "#dc2626"
 EQUILIBRIUM, PLAYED, INTENDED = "#2563eb", "#059669", "#d97706"
 COLOURS = 32
 
@@ -33,7 +33,6 @@ def payoff_figure(fleet: FleetGame, result: CoordinationResult) -> bytes:
     (orange), the equilibrium (blue) and what was played (green). Without an equilibrium the others do nothing.
     """
     from matplotlib.figure import Figure
-    from PIL import Image
 
     figure = Figure(figsize=(8.4, 4.6), dpi=80, layout="constrained")
     others = _joint(result.equilibrium.actions) if result.equilibrium else NO_OPERATION
@@ -56,11 +55,7 @@ def payoff_figure(fleet: FleetGame, result: CoordinationResult) -> bytes:
         fontsize=7,
         color=INK,
     )
-    full, small = BytesIO(), BytesIO()
-    figure.savefig(full, format="png")
-    # A palette takes a third of the bytes.
-    Image.open(full).convert("RGB").quantize(COLOURS).save(small, format="png", optimize=True)
-    return small.getvalue()
+    return png(figure, COLOURS)
 
 
 def _joint(actions: Mapping[str, str]) -> Joint:

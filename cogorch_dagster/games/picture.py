@@ -3,18 +3,18 @@
 Not here: tables and JSON (`cli.nash`).
 """
 
-from io import BytesIO
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from cogorch_dagster.errors import InvalidInput
+from cogorch_dagster.figures import INK, drawn
 from cogorch_dagster.games.payoffs import Equilibrium, Floats, Game
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, MARK = "#1f2937", "#dc2626"
+MARK = "#dc2626"
 _MOST_LABELS = 30
 _MOST_NUMBERS = 12
 _SHORTEST = 14
@@ -46,9 +46,7 @@ def payoff_picture(
         _name(panel, game)
         if max(game.shape) <= _MOST_NUMBERS:
             _write(panel, game.payoffs[player])
-    buffer = BytesIO()
-    figure.savefig(buffer, format=image)
-    return buffer.getvalue()
+    return drawn(figure, image)
 
 
 def _mark(axes: "Axes", joint: Floats) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import LiteralString
 
 from cogorch_dagster.errors import CogorchError, Unavailable
-from cogorch_dagster.platform import migrate, ports, postgres, stack, supervisor
+from cogorch_dagster.platform import migrate, ports, postgres, run_state, stack
 from cogorch_dagster.settings import Settings
 
 LEAST_FREE_BYTES = 1 << 30
@@ -53,7 +53,7 @@ def checks(settings: Settings) -> Iterator[Check]:
     yield examine("postgres", lambda: _postgres(settings), _postgres_remedy(settings))
     yield examine("databases", lambda: _databases(settings), SETUP)
     yield examine("schema", lambda: _schema(settings), SETUP)
-    up = supervisor.is_up(settings)
+    up = run_state.is_up(settings)
     for port in ports.ports(settings):
         yield examine(
             f"port_{port.name}",
@@ -154,7 +154,7 @@ def _port(port: ports.Port, up: bool) -> Finding:
 
 
 def _processes(settings: Settings) -> Finding:
-    state = supervisor.read_state(settings)
+    state = run_state.read(settings)
     if state is None:
         return True, "not up; `cogorch up` starts service, web UI and daemon"
     alive = {record.name for record in state.alive()}

@@ -1,26 +1,26 @@
 """`cogorch up` and `cogorch down`: start every part in order, keep it alive, stop it in the reverse order.
 
-What runs is written to `<home>/run/state.json`; a lock held for life tells one supervisor from the next. A supervisor
+What runs is written to the `run_state`; a lock held for life tells one supervisor from the next. A supervisor
 that was killed leaves its records, by which `down`, or the next `up`, stops what it started.
 """
 
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import FrameType
 
 import psutil
 
 from cogorch_dagster.errors import CogorchError, Unavailable
-from cogorch_dagster.platform import ports, postgres, processes, stack
-from cogorch_dagster.platform.processes import BIRTH_TOLERANCE_S, ProcessRecord
+from cogorch_dagster.platform import ports, postgres, processes, run_state, stack
+from cogorch_dagster.platform.processes import ProcessRecord
+from cogorch_dagster.platform.run_state import State
 from cogorch_dagster.platform.stack import Part
 from cogorch_dagster.settings import Settings
 
@@ -34,58 +34,12 @@ HEALTHY_AFTER_S = 60.0
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class State:
-    """What `<home>/run/state.json` holds.
-
-    Attributes:
-        phase: `starting`, `ready` or `stopping`.
-        records: everything started and perhaps still alive, in the order of start.
-    """
-
-    pid: int
-    created: float
-    phase: str = "starting"
-    urls: dict[str, str] = field(default_factory=dict)
-    records: tuple[ProcessRecord, ...] = ()
-    restarts: dict[str, int] = field(default_factory=dict)
-
-    def supervisor(self) -> psutil.Process | None:
-        """The supervising process, None when it is gone."""
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.created) <= BIRTH_TOLERANCE_S
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.Error:
-            return None
-
-    def alive(self) -> list[ProcessRecord]:
-        """The records of the processes that run now."""
-        return [record for record in self.records if record.is_alive()]
-
-
 class AlreadyRunning(CogorchError):
     """Another supervisor has the installation; `state` is what it runs."""
 
     def __init__(self, state: State | None) -> None:
         super().__init__("cogorch is already up for this installation")
         self.state = state
-
-
-def read_state(settings: Settings) -> State | None:
-    """What is or was running, None when nothing was left behind."""
-    try:
-        content = json.loads((settings.home / "run" / "state.json").read_text())
-        records = tuple(ProcessRecord(**record) for record in content.pop("records"))
-        return State(records=records, **content)
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
-        return None
-
-
-def is_up(settings: Settings) -> bool:
-    """Whether a supervisor of this installation lives."""
-    state = read_state(settings)
-    return state is not None and state.supervisor() is not None
 
 
 def down(settings: Settings, say: Say, *, patience_s: float = 60.0) -> list[str]:
@@ -95,7 +49,7 @@ def down(settings: Settings, say: Say, *, patience_s: float = 60.0) -> list[str]
         The names of what was running.
     """
     stopped = []
-    state = read_state(settings)
+    state = run_state.read(settings)
     supervisor = state.supervisor() if state else None
     if state and supervisor:
         stopped = [record.name for record in state.alive()]
@@ -105,14 +59,14 @@ def down(settings: Settings, say: Say, *, patience_s: float = 60.0) -> list[str]
         with contextlib.suppress(psutil.Error):
             supervisor.kill()
         say(f"stopped the supervisor (pid {state.pid})")
-        state = read_state(settings)
+        state = run_state.read(settings)
     stopped += processes.stop_each(state.records, say) if state else []
     if postgres.stop(settings):
         stopped.append("postgres")
         say("stopped postgres")
     elif postgres.is_embedded(settings) and supervisor:
         stopped.append("postgres")
-    (settings.home / "run" / "state.json").unlink(missing_ok=True)
+    run_state.forget(settings)
     return stopped
 
 
@@ -150,7 +104,7 @@ class Supervisor:
             Unavailable: a port is taken, PostgreSQL does not start, or a part does not become ready.
         """
         with self._sole_supervisor(), self._signals():
-            left = read_state(self._settings)
+            left = run_state.read(self._settings)
             if left and processes.stop_each(left.records, self._say):
                 self._say("these were left by a supervisor that was killed")
             for port in ports.ports(self._settings):
@@ -260,17 +214,14 @@ class Supervisor:
                 self._say(f"stopped {record.name}")
         if postgres.stop(self._settings):
             self._say("stopped postgres")
-        (self._settings.home / "run" / "state.json").unlink(missing_ok=True)
+        run_state.forget(self._settings)
 
     def _change(self, **changes: object) -> None:
         self._state = replace(self._state, **changes)  # type: ignore[arg-type]
         self._write()
 
     def _write(self) -> None:
-        path = stack.run_directory(self._settings) / "state.json"
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(asdict(self._state), indent=1))
-        temporary.replace(path)
+        run_state.write(self._settings, self._state)
 
     @contextlib.contextmanager
     def _sole_supervisor(self) -> Iterator[None]:
@@ -278,7 +229,7 @@ class Supervisor:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise AlreadyRunning(read_state(self._settings)) from None
+                raise AlreadyRunning(run_state.read(self._settings)) from None
             yield
 
     @contextlib.contextmanager

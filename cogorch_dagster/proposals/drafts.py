@@ -10,7 +10,7 @@ from typing import Any
 from cogorch_dagster.causal.insights.parameters import causal_evidence
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import decisions, flags, store
+from cogorch_dagster.policies import autonomy, decisions, drafts, flags, store
 from cogorch_dagster.policies.store import PolicyVersion
 from cogorch_dagster.settings import Settings
 
@@ -88,15 +88,15 @@ def same_draft(settings: Settings, active: PolicyVersion, inputs: str) -> Propos
 def stored(
     settings: Settings, active: PolicyVersion, params: dict[str, Any], evidence: dict[str, Any], actor: str
 ) -> Proposal:
-    """Store a draft and apply its policy's mode; raises what `policies.store.propose_version` refuses.
+    """Store a draft and apply its policy's mode; raises what `policies.drafts.propose_version` refuses.
 
     Where the component has a graph of causes, the evidence has under `causal` what that says of changed parameters.
     """
     causal = causal_evidence(settings, active.component, active.params, params, evidence)
     evidence = evidence if causal is None else {**evidence, "causal": causal}
     with transaction(settings) as connection:
-        version = store.propose_version(
+        version = drafts.propose_version(
             connection, active.policy_id, params, evidence, parent=active.version, actor=actor
         )
-        decision = decisions.apply_mode(connection, version.policy_id, version.version)
+        decision = autonomy.apply_mode(connection, version.policy_id, version.version)
         return Proposal(store.version(connection, version.policy_id, version.version), True, decision)

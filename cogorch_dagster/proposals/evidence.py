@@ -13,6 +13,7 @@ from cogorch_dagster.evaluation.decisions import Decisions
 from cogorch_dagster.evaluation.document import estimators_document, slices_document
 from cogorch_dagster.evaluation.estimators import Estimate
 from cogorch_dagster.evaluation.improvement import Improvement
+from cogorch_dagster.evaluation.known_features import FeatureUse
 from cogorch_dagster.evaluation.patterns import Floats, Patterns
 from cogorch_dagster.evaluation.report import Report
 from cogorch_dagster.policies.store import PolicyVersion
@@ -34,6 +35,7 @@ def evidence_document(
     seed: int,
     inputs: str,
     created_at: datetime,
+    features: FeatureUse | None = None,
 ) -> dict[str, Any]:
     """The evidence for a candidate.
 
@@ -44,6 +46,7 @@ def evidence_document(
         report: every estimator and every slice, against the active version, on the same half.
         tenants: weights tried for single tenants.
         inputs: digest of everything that went in: the same inputs give the same proposal.
+        features: that the doubly robust estimates rest on; where there are none, the document does not speak of them.
     """
     measured = decisions.of_version(active.version)
     return {
@@ -68,6 +71,7 @@ def evidence_document(
         "overlap": overlap(patterns, weights),
         "estimators": estimators_document(report.overall),
         "slices": slices_document(report),
+        **({} if features is None else {"features": features.document()}),
         "tenants": [_tenant(each, patterns) for each in tenants],
         "feedback": {
             "delay_s": decisions.feedback.delay_s,

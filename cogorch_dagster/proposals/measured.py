@@ -13,6 +13,7 @@ from cogorch_dagster.evaluation.decisions import Decisions
 from cogorch_dagster.evaluation.estimators import Estimate, estimate
 from cogorch_dagster.evaluation.importance import importance
 from cogorch_dagster.evaluation.improvement import Improvement, improvement
+from cogorch_dagster.evaluation.known_features import Featured
 from cogorch_dagster.evaluation.patterns import Floats, Patterns
 from cogorch_dagster.evaluation.report import evaluate
 from cogorch_dagster.policies.store import PolicyVersion
@@ -44,6 +45,7 @@ def measured(
     new: Floats,
     old: Floats,
     *,
+    by_features: Featured | None = None,
     weights: Mapping[str, tuple[float, float]],
     tenants: Sequence[TenantChoice],
     limits: Limits,
@@ -55,12 +57,15 @@ def measured(
     Args:
         patterns: decisions that did not choose the new weights.
         new, old: (X, K) weights of every tenant over the patterns' arms.
+        by_features: the same decisions one by one, with a model of their rewards.
         weights: each arm's weight before and after, for tenants without their own.
         tenants: weights tried for single tenants.
         inputs: digest of everything that went in.
     """
-    candidate = estimate(patterns, new, "dr")
-    dr, snips = (improvement(patterns, new, old, name) for name in ("dr", "snips"))
+    model = None if by_features is None else by_features.model
+    patterns = patterns if by_features is None else by_features.patterns
+    candidate = estimate(patterns, new, "dr", model)
+    dr, snips = (improvement(patterns, new, old, name, model) for name in ("dr", "snips"))
     document = evidence_document(
         active=active,
         decisions=decisions,
@@ -70,8 +75,13 @@ def measured(
         snips=snips,
         candidate=candidate,
         report=evaluate(
-            patterns, importance(patterns, new[None]), importance(patterns, old[None]), baseline_name=active.ref
+            patterns,
+            importance(patterns, new[None]),
+            importance(patterns, old[None]),
+            baseline_name=active.ref,
+            model=model,
         ),
+        features=None if by_features is None else by_features.use,
         tenants=tenants,
         limits=asdict(limits),
         seed=seed,

@@ -1,13 +1,14 @@
 """Proposals for a router: the weights whose lower bound of the improvement is highest, held to independent evidence.
 
 The decisions are split in two by a hash of their id. One half chooses the weights, the other, which has not seen the
-choice, estimates them; so the estimate of the chosen weights is not inflated by having been chosen. What the estimates
+choice, estimates them; so the estimate of the chosen weights is not inflated by having been chosen. Where features of
+the policy's decisions are in force, the model of the reward behind the second estimate uses them. What the estimates
 are is `measured`, what becomes of a draft `drafts`.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,10 +16,13 @@ from typing import Any
 import numpy as np
 
 from cogorch_dagster.errors import Refused
-from cogorch_dagster.evaluation.decisions import HALVES, Decisions, read_decisions
+from cogorch_dagster.evaluation.decision_rows import read_log
+from cogorch_dagster.evaluation.decisions import HALVES, Decisions
+from cogorch_dagster.evaluation.known_features import Featured, KnownFeatures, featured
 from cogorch_dagster.evaluation.measurement import period
 from cogorch_dagster.evaluation.patterns import Floats, Patterns
 from cogorch_dagster.evaluation.router import tenant_weights_of, weights_of
+from cogorch_dagster.features.in_force import in_force
 from cogorch_dagster.policies.store import PolicyVersion
 from cogorch_dagster.proposals import drafts, requirements, settling, slices
 from cogorch_dagster.proposals.drafts import Proposal, Refusal
@@ -51,7 +55,7 @@ def propose(
     A proposal is stored as a draft and its policy's mode is applied. The same inputs give the same draft, stored once.
     Nothing is stored with a refusal, whose reasons are: learning_disabled, no_active_policy, decision_waiting,
     single_arm, rejected_before, unjudged, too_few_decisions, unsettled, missing_feedback, missing_overlap,
-    small_effective_sample, bound_below_minimum_gain, stale_parent, and those of `policies.store.propose_version`.
+    small_effective_sample, bound_below_minimum_gain, stale_parent, and those of `policies.drafts.propose_version`.
 
     Raises:
         InvalidInput: the policy is no router, or a limit is out of bounds.
@@ -60,7 +64,8 @@ def propose(
     since, until = period(since, until)
     try:
         active = _ready(settings, policy_id)
-        found = read_decisions(
+        known = in_force(settings, policy_id, since)
+        found, rows = read_log(
             settings,
             policy_id,
             since,
@@ -68,12 +73,19 @@ def propose(
             seed=seed,
             feedback_delay=feedback_delay,
             tenants=tenant_weights_of(active.params),
+            one_by_one=known is not None,
         )
         settling.require_judged(settings, active, found)
-        inputs = _inputs(active, found, limits, seed)
+        inputs = _inputs(active, found, limits, seed, known)
         if (draft := drafts.same_draft(settings, active, inputs)) is not None:
             return draft
-        params, evidence = _candidate(active, found, limits, seed, inputs)
+
+        def by_features(arms: tuple[str, ...]) -> Featured | None:
+            if known is None or rows is None:
+                return None
+            return featured(rows, known, since, until, arms=arms, half=ESTIMATION_HALF)
+
+        params, evidence = _candidate(active, found, limits, seed, inputs, by_features)
         return drafts.stored(settings, active, params, evidence, actor)
     except Insufficient as refusal:
         return Refusal(refusal.reason, str(refusal), refusal.evidence)
@@ -95,9 +107,18 @@ def _ready(settings: Settings, policy_id: str) -> PolicyVersion:
 
 
 def _candidate(
-    active: PolicyVersion, found: Decisions, limits: Limits, seed: int, inputs: str
+    active: PolicyVersion,
+    found: Decisions,
+    limits: Limits,
+    seed: int,
+    inputs: str,
+    by_features: Callable[[tuple[str, ...]], Featured | None],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Parameters and evidence of the best candidate that the evidence supports."""
+    """Parameters and evidence of the best candidate that the evidence supports.
+
+    Args:
+        by_features: the half that estimates with a model of its rewards by features, over the logged and these arms.
+    """
     before, by_tenant = weights_of(active.params), tenant_weights_of(active.params)
     requirements.require_decisions(active, found, limits)
     halves = [found.patterns(half, list(before)) for half in range(HALVES)]
@@ -124,6 +145,7 @@ def _candidate(
         independent,
         new_table,
         old_table,
+        by_features=by_features(tuple(before)),
         weights={arm: (before[arm], after[arm]) for arm in before},
         tenants=choices,
         limits=limits,
@@ -149,6 +171,7 @@ def _for_everybody(search: Patterns, old: Floats, by_tenant: Mapping[str, object
     return best_weights(Objective(search.rows(rows), old, limits.minimum_ess), region, seed=seed)
 
 
-def _inputs(active: PolicyVersion, found: Decisions, limits: Limits, seed: int) -> str:
-    used = [found.inputs, found.usable, active.version, active.digest, asdict(limits), seed]
+def _inputs(active: PolicyVersion, found: Decisions, limits: Limits, seed: int, features: KnownFeatures | None) -> str:
+    used: list[object] = [found.inputs, found.usable, active.version, active.digest, asdict(limits), seed]
+    used += [] if features is None else [features.version]
     return "sha256:" + hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()

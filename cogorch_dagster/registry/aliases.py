@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.registry.mlflow_store import client, locked, translated
+from cogorch_dagster.registry.queries import ALIASES, aliases_of, named_by
 from cogorch_dagster.registry.records import Registered
-from cogorch_dagster.registry.store import ALIASES, aliases_of, get, named_by
+from cogorch_dagster.registry.store import get
 from cogorch_dagster.settings import Settings
 
 

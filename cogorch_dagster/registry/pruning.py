@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cogorch_dagster.lake import blobs
+from cogorch_dagster.registry.artifacts import FOLDER, url_of
 from cogorch_dagster.registry.mlflow_store import client, locked, translated
-from cogorch_dagster.registry.store import EXPERIMENT, FOLDER, url_of
+from cogorch_dagster.registry.queries import EXPERIMENT
 from cogorch_dagster.settings import Settings
 
 _PAGE = 1000

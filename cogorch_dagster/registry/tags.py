@@ -6,6 +6,9 @@ from cogorch_dagster.registry.mlflow_store import client, locked, translated
 from cogorch_dagster.registry.records import Registered, check_figures
 from cogorch_dagster.settings import Settings
 
+# Of an agent's version: whether the agents together earn more than the static defaults, yes or no.
+BEATS_STATIC = "beats_static"
+
 
 def set_tag(settings: Settings, version: Registered, key: str, text: str) -> Registered:
     """Write a free tag on a version, whatever it said before; nothing else of the version changes.

@@ -14,9 +14,10 @@ from cogorch_dagster.agents.hyperparameters import first_defaults, params_of, se
 from cogorch_dagster.agents.training.joint_configuration import ALGORITHMS, JointConfiguration
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import decisions, seed, store
+from cogorch_dagster.policies import decisions, drafts, seed
 from cogorch_dagster.policies.activation import activate
-from cogorch_dagster.policies.hyperparameters import AGENT_KINDS, MODELS, PARAMETERS, Parameter
+from cogorch_dagster.policies.hyperparameters import AGENT_KINDS, MODELS, PARAMETERS
+from cogorch_dagster.policies.parameter import Parameter
 from cogorch_dagster.settings import Settings
 
 SEEDS = {each["policyId"]: each["params"] for each in seed.documents() if each["kind"] in MODELS}
@@ -128,7 +129,7 @@ def test_what_is_in_force_is_what_was_activated_last(settings: Settings) -> None
         seed.seed(connection)
         assert hyperparameters.in_force(connection) == {agent: SEEDS[f"agent-{agent}"] for agent in AGENT_KINDS}
         wanted = {**SEEDS["agent-policy"], "batchSize": 600}
-        draft = store.propose_version(connection, "agent-policy", wanted, actor="ada")
+        draft = drafts.propose_version(connection, "agent-policy", wanted, actor="ada")
         decision = decisions.approve(connection, "agent-policy", draft.version, "ada", "quicker", digest=draft.digest)
         assert hyperparameters.in_force(connection)["policy"] == SEEDS["agent-policy"]
         activate(connection, decision.decision_id, "ada")

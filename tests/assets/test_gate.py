@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import audit, flags, store
+from cogorch_dagster.policies import administration, audit, drafts, flags, store
 from cogorch_dagster.policies import decisions as deciding
 from cogorch_dagster.settings import Settings
 from tests.dagster_layer import PARAMS, active, approve, definitions, draft, failure, metadata, plain, run
@@ -147,11 +147,11 @@ def test_the_kill_switch_holds_an_approval_back(settings: Settings) -> None:
 
 def test_one_refusal_does_not_keep_another_decision_from_coming_into_force(settings: Settings) -> None:
     with transaction(settings) as connection:
-        store.create_policy(connection, "router-other", "router", "router:other", actor="test")
+        administration.create_policy(connection, "router-other", "router", "router:other", actor="test")
     bring_into_force(settings, "router-other", PARAMS)
     with transaction(settings) as connection:
         params = {**PARAMS, "timeoutMs": 500}
-        other = store.propose_version(connection, "router-other", params, actor="test")
+        other = drafts.propose_version(connection, "router-other", params, actor="test")
     approve(settings, draft(settings))
     approve(settings, other)
     edit(settings)

@@ -11,7 +11,7 @@ from cogorch_dagster.observations.identity import derive
 from cogorch_dagster.observations.inbox import enqueue, enqueue_feedback
 from cogorch_dagster.observations.schema import Feedback, Observation
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import decisions, ramps, store
+from cogorch_dagster.policies import administration, decisions, drafts, ramps, store
 from cogorch_dagster.policies.activation import Activation, activate
 from cogorch_dagster.policies.ramps import Ramp
 from cogorch_dagster.settings import Settings
@@ -43,7 +43,7 @@ def router_params(first: float) -> dict[str, Any]:
 def put_in_force(settings: Settings, policy_id: str, params: Mapping[str, Any]) -> Activation:
     """Propose, approve and claim."""
     with transaction(settings) as connection:
-        draft = store.propose_version(connection, policy_id, params, actor="ada")
+        draft = drafts.propose_version(connection, policy_id, params, actor="ada")
         decision = decisions.approve(connection, policy_id, draft.version, "ada", "the test wants it")
         return activate(connection, decision.decision_id, "ada")
 
@@ -51,9 +51,9 @@ def put_in_force(settings: Settings, policy_id: str, params: Mapping[str, Any]) 
 def begin(settings: Settings, plan: Mapping[str, Any] = PLAN) -> Ramp:
     """1.0.0 is active and 1.0.1 has its first share of the traffic."""
     with transaction(settings) as connection:
-        store.create_policy(connection, POLICY, "router", "router:x", actor="ada")
-        store.create_policy(connection, "pace", "canary", actor="ada")
-        store.create_policy(connection, "reward-x", "reward", actor="ada")
+        administration.create_policy(connection, POLICY, "router", "router:x", actor="ada")
+        administration.create_policy(connection, "pace", "canary", actor="ada")
+        administration.create_policy(connection, "reward-x", "reward", actor="ada")
     put_in_force(settings, "reward-x", REWARD)
     put_in_force(settings, POLICY, router_params(0.5))
     put_in_force(settings, "pace", plan)

@@ -17,7 +17,7 @@ from cogorch_dagster.causal.insights.parameters import document_of
 from cogorch_dagster.causal.versions import building
 from cogorch_dagster.causal.versions import store as causal_store
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import store
+from cogorch_dagster.policies import drafts, store
 from cogorch_dagster.settings import Settings
 from tests.causal.samples import QUEUE_ON_LATENCY, REPLICAS_ON_QUEUE, START, autoscaled, routed
 from tests.cli.conftest import COMMAND, Run
@@ -115,7 +115,7 @@ def test_wrong_arguments_are_named_and_nothing_is_kept(cogorch: Run, files: tupl
         (("discover", "--data", data, "--plot", tmp_path / "none" / "x.png"), "is no folder"),
         (("graph",), "run `cogorch causal discover`"),
         (("graph", "--version", "latest"), "is no digest"),
-        (("whatif", "--set", "load"), "graphs of: none yet"),
+        (("whatif", "--set", "load"), "there is no graph yet"),
     ):
         ran = cogorch("causal", *arguments)
         assert ran.code == 2 and message in ran.err, (arguments, ran)
@@ -196,7 +196,7 @@ def test_a_draft_shows_what_the_graph_says_of_it(cogorch: Run, seeded: Settings)
     evidence = {"estimate": -0.2, "ci95": [-0.21, -0.19]}
     evidence["causal"] = document_of(version, before, {"modelWeights": weights}, evidence)
     with transaction(seeded) as connection:
-        draft = store.propose_version(
+        draft = drafts.propose_version(
             connection, "router-core", {**active.params, "modelWeights": weights}, evidence, actor="test"
         )
     shown = cogorch("policy", "show", draft.ref)

@@ -1,14 +1,19 @@
 """`cogorch evaluate` on decisions in a lake: estimates, slices, overlap, pictures, and refusals with exit code 3."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 
+from cogorch_dagster.features import store as features_store
+from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.settings import Settings
-from tests.cli.conftest import Run
-from tests.evaluation.traffic import ARMS, ROUTER, WEIGHTS, generate, install
+from tests.cli.conftest import Inside, Run
+from tests.evaluation.traffic import ARMS, ROUTER, START, WEIGHTS, generate, install
+from tests.features.sets import handmade
+from tests.features.test_building import traffic
 
 EVEN = {"small": 0.4, "medium": 0.4, "large": 0.2}
 
@@ -91,3 +96,28 @@ def test_the_evidence_of_a_proposal_shows_every_estimator_and_slice(cogorch: Run
     shown = cogorch("policy", "show", "router-core@1.0.1").out
     for name in ("ips", "snips", "dm", "dr", "switch", "dros", "tenant tenant-a", "tenant tenant-b"):
         assert any(line.startswith(name) for line in shown.splitlines()), name
+
+
+def test_the_features_in_force_are_used_and_named(
+    inside: Inside, cogorch: Run, settings: Settings, tmp_path: Path
+) -> None:
+    install(settings)
+    traffic(700, 5).store(settings)
+    file, period = written(tmp_path, modelWeights=EVEN), ("--since", START.isoformat())
+    plain = inside("evaluate", "--policy", file, *period)
+    assert plain.exit_code == 0 and "features" not in plain.output
+    built = handmade(settings, START, START + timedelta(seconds=100))
+    with transaction(settings) as connection:
+        features_store.save(connection, built)
+    found = inside("evaluate", "--policy", file, *period)
+    assert f"features               {built.digest[:19]}, 2 selected, used for" in found.output
+    assert inside("evaluate", "--policy", file, *period, "--features", "none").output == plain.output
+    document = cogorch("evaluate", "--policy", file, *period, "--features", built.digest[7:20], "--json").json
+    # All that are used but the two hundred of the selection.
+    assert document["features"] == {
+        "version": built.digest,
+        "selected": list(built.selected),
+        "decisions": document["decisions"] - 200,
+    }
+    wrong = inside("evaluate", "--policy", file, *period, "--features", "newest")
+    assert "is no digest" in str(wrong.exception)

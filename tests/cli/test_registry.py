@@ -5,9 +5,10 @@ from pathlib import Path
 from cogorch_dagster.errors import InvalidInput, Refused
 from cogorch_dagster.registry.mlflow_store import database_url
 from cogorch_dagster.registry.store import find
+from cogorch_dagster.registry.tags import BEATS_STATIC
 from cogorch_dagster.settings import Settings
 from cogorch_dagster.tuning.registration import register_agents
-from cogorch_dagster.tuning.verdicts import BEATS_STATIC_TAG, mark
+from cogorch_dagster.tuning.verdicts import mark
 from tests.cli.conftest import Inside, Run
 from tests.tuning.registered_training import short_fleet, trained
 
@@ -17,7 +18,7 @@ FIRST, SECOND = "agent-policy@1", "agent-policy@2"
 def test_versions_are_listed_shown_compared_named_and_measured_again(
     cogorch: Run, inside: Inside, mlflow_database: Settings, tmp_path: Path
 ) -> None:
-    assert "`cogorch agents train`" in inside("registry", "list").output
+    assert "cogorch agents train" in inside("registry", "list").output
     agents = trained(mlflow_database, learning=("policy",)).agents
     for study in ("s1", "s2"):
         register_agents(mlflow_database, agents, short_fleet(), study=study)
@@ -32,7 +33,7 @@ def test_versions_are_listed_shown_compared_named_and_measured_again(
     assert f"{version.metrics['reward']:.6g}\n" in shown
     assert f"{version.digest[:19]}\n" in shown and version.digest not in shown
     assert listed["metrics"] == dict(version.metrics), "JSON is exact"
-    mark(mlflow_database, {"policy": agents["policy"].digest}, BEATS_STATIC_TAG, True)
+    mark(mlflow_database, {"policy": agents["policy"].digest}, BEATS_STATIC, True)
     rows = [line.split() for line in inside("registry", "list", "agent-policy").output.splitlines()]
     assert rows[0][2:5] == ["aliases", "beats", "static"]
     assert [(row[0], *row[3:5]) for row in rows[1:]] == [(SECOND, "candidate", "yes"), (FIRST, "champion", "yes")]

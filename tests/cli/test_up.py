@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from cogorch_dagster.platform import postgres, supervisor
+from cogorch_dagster.platform import postgres, run_state, supervisor
 from cogorch_dagster.platform.processes import MARK
 from cogorch_dagster.settings import Settings
 from tests.cli.conftest import COMMAND
@@ -109,18 +109,18 @@ def test_up_keeps_everything_running_and_down_leaves_nothing(environment: Settin
     assert _until(lambda: postgres.server_pid(settings) not in (None, killed))
     assert _until(lambda: _status(f"{running['urls']['service']}/readyz") == 200)
 
-    state = supervisor.read_state(settings)
+    state = run_state.read(settings)
     assert state is not None
     service = next(record for record in state.records if record.name == "service")
     os.kill(service.pid, signal.SIGKILL)
     assert _until(lambda: not service.is_alive())
     assert _until(lambda: _status(f"{running['urls']['service']}/readyz") == 200)
-    state = supervisor.read_state(settings)
+    state = run_state.read(settings)
     assert state is not None
     assert (state.restarts["postgres"], state.restarts["service"]) == (1, 1)
 
     os.kill(running["pid"], signal.SIGKILL)
-    assert _until(lambda: not supervisor.is_up(settings))
+    assert _until(lambda: not run_state.is_up(settings))
     assert len(_left(settings)) >= 5
     down = _cogorch("down", "--json")
     assert down.returncode == 0, down.stderr

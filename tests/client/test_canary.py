@@ -11,7 +11,7 @@ import pytest
 from cogorch_dagster.client import PolicyFollower
 from cogorch_dagster.client.document import params_digest, parse_document
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import canary, decisions, store
+from cogorch_dagster.policies import administration, canary, decisions, drafts, store
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.service.documents import read_active
 from cogorch_dagster.settings import Settings
@@ -112,11 +112,11 @@ def test_a_canary_that_is_garbage_is_a_document_that_is(garbage: Any) -> None:
 def _ramp(settings: Settings, policy_id: str) -> None:
     with transaction(settings) as connection:
         if "pace" not in {each.policy_id for each in store.policies(connection)}:
-            store.create_policy(connection, "pace", "canary", actor="ada")
-            store.propose_version(connection, "pace", {**PLAN, "appliesTo": policy_id}, actor="ada")
+            administration.create_policy(connection, "pace", "canary", actor="ada")
+            drafts.propose_version(connection, "pace", {**PLAN, "appliesTo": policy_id}, actor="ada")
             decisions.approve(connection, "pace", "1.0.0", "ada", "good")
             activate(connection, "pace@1.0.0", "ada")
-        draft = store.propose_version(connection, policy_id, router_params(0.4), actor="ada")
+        draft = drafts.propose_version(connection, policy_id, router_params(0.4), actor="ada")
         decisions.approve(connection, policy_id, draft.version, "ada", "good")
         assert activate(connection, draft.ref, "ada").share == 0.3
 

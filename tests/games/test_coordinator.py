@@ -15,8 +15,9 @@ from cogorch_dagster.agents import algorithms, checkpoints
 from cogorch_dagster.agents.checkpoints import Checkpoint
 from cogorch_dagster.agents.inference import Policy
 from cogorch_dagster.errors import InvalidInput
-from cogorch_dagster.fleet.environment import ACTION_COUNTS, STATE_SIZES, FleetEnvironment
-from cogorch_dagster.fleet.signals import AGENTS, AgentName
+from cogorch_dagster.fleet.actions import ACTION_COUNTS
+from cogorch_dagster.fleet.environment import FleetEnvironment
+from cogorch_dagster.fleet.signals import AGENTS, STATE_SIZES, AgentName
 from cogorch_dagster.games.agent_process import AgentProcesses, AgentSource
 from cogorch_dagster.games.coordination_result import CoordinationResult
 from cogorch_dagster.games.coordinator import CoordinationSettings, Coordinator

@@ -38,12 +38,15 @@ def seeded(settings: Settings) -> None:
 
 def test_a_search_trains_confirms_and_is_gone_on_with(settings: Settings) -> None:
     seeded(settings)
-    config = {"tuned_hyperparameters": {"config": {**TINY, "episodes": 3, "trials": 3}}}
+    config = {
+        "tuned_hyperparameters": {"config": {**TINY, "episodes": 3, "trials": 3, "sampler": "random", "finalists": 0}}
+    }
     first = run(settings, "hyperparameter_tuning", config, "ethical")
     assert first.success
     said = metadata(first, "tuned_hyperparameters")
     assert [row["trial"] for row in said["trials"]] == [0, 1, 2]
     assert all(row["state"] == "complete" and row["steps"] == 120 for row in said["trials"])
+    assert "finalists" not in said
     assert said["in_force"] == "1.0.0" and said["verdict"] in ("better", "worse", "not shown")
     assert said["gain_low"] <= said["gain"] <= said["gain_high"]
     assert said["history"].startswith("![")
@@ -58,6 +61,25 @@ def test_a_search_trains_confirms_and_is_gone_on_with(settings: Settings) -> Non
 
     again = metadata(run(settings, "hyperparameter_tuning", config, "ethical"), "tuned_hyperparameters")
     assert again["study"] == said["study"] and again["trials"] == said["trials"] and again["gain"] == said["gain"]
+
+
+def test_the_best_trials_and_what_is_in_force_are_trained_further_to_say_who_wins(settings: Settings) -> None:
+    seeded(settings)
+    choice = {"finalists": 1, "finalist_trainings": 3}
+    config = {"tuned_hyperparameters": {"config": {**TINY, **choice, "episodes": 3, "trials": 2, "propose": False}}}
+    result = run(settings, "hyperparameter_tuning", config, "ethical")
+    assert result.success
+    said = metadata(result, "tuned_hyperparameters")
+    first, other = said["finalists"]
+    assert {first["trial"], other["trial"]} == {0, 1} and first["trainings"] == other["trainings"] == 2
+    assert (first["state"], other["state"]) == ("won", "dropped") and first["mean"] >= other["mean"]
+    assert first["low"] < first["mean"] < first["high"]
+    # Only a winner that is not in force already has anything to show.
+    assert ("verdict" in said) == (first["trial"] == 1)
+    assert ("nothing found that beats what is in force" in said["outcome"]) == (first["trial"] == 0)
+    with transaction(settings) as connection:
+        (study,) = studies.listing(connection)
+    assert (study.result is None) == (first["trial"] == 0)
 
 
 def test_a_search_that_what_is_in_force_wins_has_nothing_to_confirm(settings: Settings) -> None:
@@ -95,11 +117,20 @@ def test_networks_are_halved_and_judged(settings: Settings) -> None:
     assert said["learning_curves"].startswith("![")
 
 
-def test_features_of_a_router_are_built_checked_and_measured(settings: Settings) -> None:
+def test_features_and_expected_rewards_of_a_router_are_built_checked_and_measured(mlflow_database: Settings) -> None:
+    settings = mlflow_database
     traffic(settings)
-    result = run(settings, "feature_engineering", {"engineered_features": {"config": {"hours": 8}}})
+    hours = {"config": {"hours": 8}}
+    result = run(settings, "feature_engineering", {"engineered_features": hours, "reward_models": hours})
     assert result.success
     said = metadata(result, "engineered_features")
     (row,) = said["feature_sets"]
     assert row["decisions"] > 100 and row["considered"] > 10
-    assert checks(result)["no_leakage"].passed
+    (row,) = (said := metadata(result, "reward_models"))["reward_models"]
+    # All of the traffic lies before the newest fifth of the hours: nothing judges the model yet.
+    assert row["version"] == "reward-model-router-core@1" and row["outcome"] == "too few to compare"
+    assert row["decisions"] > 800 and row["rmse"] <= row["rmse_by_arm"] * 1.01 and row["r2_low"] < row["r2"]
+    assert said["calibration router-core"].startswith("![")
+    found = checks(result)
+    assert found["no_leakage"].passed and found["no_look_ahead"].passed
+    assert found["rewards_calibrated"].passed and found["no_look_ahead"].metadata["versions"].value == row["version"]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.platform.tables import inbox_feedback, inbox_observations
-from cogorch_dagster.policies import decisions, store
+from cogorch_dagster.policies import decisions, drafts, store
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.policies.seed import seed
 from cogorch_dagster.settings import Settings
@@ -30,7 +30,7 @@ def put_in_force(settings: Settings, **changes: Any) -> str:
     with transaction(settings) as connection:
         current = store.active(connection, "router-core")
         assert current is not None
-        draft = store.propose_version(connection, "router-core", {**current.params, **changes}, actor="tests")
+        draft = drafts.propose_version(connection, "router-core", {**current.params, **changes}, actor="tests")
         decision = decisions.approve(connection, "router-core", draft.version, "tests", "the test wants it")
         activate(connection, decision.decision_id, "tests")
     return draft.version

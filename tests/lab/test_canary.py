@@ -14,7 +14,7 @@ from scipy.stats import binom
 from cogorch_dagster.lab import fleet, load
 from cogorch_dagster.lab.faults import Fault
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import audit, canary, decisions, ramps, store
+from cogorch_dagster.policies import administration, audit, canary, decisions, drafts, ramps, store
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.settings import Settings
 from tests.lab.installation import observed, serving
@@ -45,7 +45,7 @@ def router(linear: float) -> dict[str, Any]:
 
 def put_in_force(settings: Settings, policy_id: str, params: dict[str, Any]) -> str:
     with transaction(settings) as connection:
-        draft = store.propose_version(connection, policy_id, params, actor="tests")
+        draft = drafts.propose_version(connection, policy_id, params, actor="tests")
         decision = decisions.approve(connection, policy_id, draft.version, "tests", "the test wants it")
         activate(connection, decision.decision_id, "tests")
     return draft.version
@@ -88,7 +88,7 @@ def latest(settings: Settings) -> ramps.Ramp:
 def test_a_faulty_version_is_taken_back_and_a_sound_one_comes_into_force(settings: Settings, tmp_path: Path) -> None:
     with serving(settings, tmp_path) as (url, ingest, read):
         with transaction(settings) as connection:
-            store.create_policy(connection, "pace", "canary", actor="tests")
+            administration.create_policy(connection, "pace", "canary", actor="tests")
         baseline = put_in_force(settings, POLICY, router(1.0))
         put_in_force(settings, "pace", PLAN)
         with fleet.running(settings, url, ingest, read, seed=5) as lab, under_load(lab.router_url, 40):

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from cogorch_dagster.errors import Unavailable
-from cogorch_dagster.platform import ports, supervisor
+from cogorch_dagster.platform import ports, run_state, supervisor
 from cogorch_dagster.settings import Settings
 
 # Supervises `first` and, in the next stage, `second`; each says in a file of its own that it is ready.
@@ -102,13 +102,13 @@ def until(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
     return condition()
 
 
-def ready(settings: Settings) -> supervisor.State:
+def ready(settings: Settings) -> run_state.State:
     def is_ready() -> bool:
-        state = supervisor.read_state(settings)
+        state = run_state.read(settings)
         return state is not None and state.phase == "ready"
 
     assert until(is_ready)
-    state = supervisor.read_state(settings)
+    state = run_state.read(settings)
     assert state is not None
     return state
 
@@ -135,7 +135,7 @@ def test_a_signal_stops_everything_in_reverse_order(
     assert said.index("first is ready") < said.index("second is ready")
     assert said.index("stopped second") < said.index("stopped first")
     assert _alive([record.pid for record in state.records]) == []
-    assert supervisor.read_state(settings) is None
+    assert run_state.read(settings) is None
 
 
 def test_a_part_that_is_killed_starts_again(start: Callable[..., subprocess.Popen[str]], settings: Settings) -> None:
@@ -144,11 +144,11 @@ def test_a_part_that_is_killed_starts_again(start: Callable[..., subprocess.Pope
     os.kill(first.pid, signal.SIGKILL)
 
     def is_back() -> bool:
-        state = supervisor.read_state(settings)
+        state = run_state.read(settings)
         return state is not None and state.restarts == {"first": 1} and len(state.alive()) == 2
 
     assert until(is_back)
-    state = supervisor.read_state(settings)
+    state = run_state.read(settings)
     assert state is not None
     assert first not in state.records
 
@@ -162,7 +162,7 @@ def test_a_part_that_does_not_start_is_named_with_its_log_and_the_others_are_sto
     assert "Unavailable: The second ended with 1" in said
     assert "no such model" in said
     assert "stopped first" in said
-    assert supervisor.read_state(settings) is None
+    assert run_state.read(settings) is None
 
 
 def test_there_is_one_supervisor_and_the_second_says_so(
@@ -184,7 +184,7 @@ def test_down_stops_what_a_killed_supervisor_left(
     child.kill()
     child.wait()
     assert _alive(pids) == pids
-    assert not supervisor.is_up(settings)
+    assert not run_state.is_up(settings)
     said: list[str] = []
     assert supervisor.down(settings, said.append) == ["second", "first"]
     assert _alive(pids) == []
@@ -208,7 +208,7 @@ def test_a_damaged_state_file_counts_as_none(settings: Settings) -> None:
     file.parent.mkdir(parents=True)
     for text in ("", "{", "[]", json.dumps({"pid": 1})):
         file.write_text(text)
-        assert supervisor.read_state(settings) is None
+        assert run_state.read(settings) is None
     assert supervisor.down(settings, lambda _: None) == []
 
 
@@ -218,7 +218,7 @@ def test_a_recorded_supervisor_whose_id_was_used_again_is_left_alone(settings: S
         file = settings.home / "run" / "state.json"
         file.parent.mkdir(parents=True)
         file.write_text(json.dumps(content))
-        assert not supervisor.is_up(settings)
+        assert not run_state.is_up(settings)
         assert supervisor.down(settings, lambda _: None) == []
         assert stranger.poll() is None
         stranger.kill()

@@ -1,7 +1,7 @@
 """A learned proposal against a guard rule: a typed refusal that names the rule, and nothing stored."""
 
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import audit, decisions, store
+from cogorch_dagster.policies import administration, audit, decisions, drafts, store
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.proposals.router import Proposal, Refusal, propose
 from cogorch_dagster.settings import Settings
@@ -21,8 +21,8 @@ deny contains message if {{
 """
     params = {"description": "d", "appliesTo": {"policy": POLICY}, "rego": rego}
     with transaction(settings) as connection:
-        store.create_policy(connection, "keep-large", "guard", actor="ada")
-        draft = store.propose_version(connection, "keep-large", params, actor="ada")
+        administration.create_policy(connection, "keep-large", "guard", actor="ada")
+        draft = drafts.propose_version(connection, "keep-large", params, actor="ada")
         decisions.approve(connection, "keep-large", "1.0.0", "ada", "good")
         activate(connection, draft.ref, "ada")
         before = store.versions(connection), audit.verify(connection).records
@@ -33,7 +33,7 @@ deny contains message if {{
     with transaction(settings) as connection:
         assert (store.versions(connection), audit.verify(connection).records) == before
         allowed = {**params, "rego": rego.replace(" < ", " < -")}
-        store.propose_version(connection, "keep-large", allowed, actor="ada")
+        drafts.propose_version(connection, "keep-large", allowed, actor="ada")
         decisions.approve(connection, "keep-large", "1.0.1", "ada", "good")
         activate(connection, "keep-large@1.0.1", "ada")
     assert isinstance(propose(settings, POLICY, seed=3), Proposal)

@@ -9,7 +9,7 @@ import pytest
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.evaluation.measurement import difference, measure
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import audit, decisions, flags, store
+from cogorch_dagster.policies import administration, audit, decisions, flags, store
 from cogorch_dagster.proposals.figure import proposal_figure
 from cogorch_dagster.proposals.limits import Limits
 from cogorch_dagster.proposals.router import Proposal, Refusal, propose
@@ -111,7 +111,7 @@ def test_the_mode_of_the_policy_decides_by_the_bound(settings: Settings, thresho
     install(settings)
     generate(WEIGHTS, 1000, seed=6).store(settings)
     with transaction(settings) as connection:
-        store.set_mode(
+        administration.set_mode(
             connection, POLICY, "autonomous_threshold", threshold=threshold, actor="anna", reason="let it run"
         )
     found = propose(settings, POLICY)
@@ -126,8 +126,8 @@ def test_the_mode_of_the_policy_decides_by_the_bound(settings: Settings, thresho
 def test_refusals_before_any_data_is_read(settings: Settings) -> None:
     assert "router-core" in refused(settings, "unknown_policy").message
     with transaction(settings) as connection:
-        store.create_policy(connection, POLICY, "router", "router:core", actor="test")
-        store.create_policy(connection, "pace", "canary", actor="test")
+        administration.create_policy(connection, POLICY, "router", "router:core", actor="test")
+        administration.create_policy(connection, "pace", "canary", actor="test")
     assert "no active version" in refused(settings, "no_active_policy").message
     with pytest.raises(InvalidInput, match="kind canary"):
         propose(settings, "pace")

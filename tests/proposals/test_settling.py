@@ -3,7 +3,7 @@
 import pytest
 
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import store
+from cogorch_dagster.policies import drafts
 from cogorch_dagster.proposals import router
 from cogorch_dagster.settings import Settings
 from tests.evaluation.traffic import POLICY, ROUTER, WEIGHTS, generate, install
@@ -16,7 +16,7 @@ def test_most_of_the_data_from_an_undecided_version_is_refused(
     install(settings)
     generate(WEIGHTS, 1100, seed=1).store(settings)
     with transaction(settings) as connection:
-        tried = store.propose_version(connection, POLICY, {**ROUTER, "timeoutMs": 900}, actor="test").version
+        tried = drafts.propose_version(connection, POLICY, {**ROUTER, "timeoutMs": 900}, actor="test").version
     generate(WEIGHTS, unjudged, seed=2, version=tried).store(settings)
     result = router.propose(settings, POLICY)
     if reason is None:

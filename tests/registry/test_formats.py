@@ -11,6 +11,7 @@ import os
 import pickle
 import struct
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogorch_dagster.errors import InvalidInput, Refused
-from cogorch_dagster.registry import store
+from cogorch_dagster.registry import artifacts, store
 from cogorch_dagster.registry.formats import FORMATS, require_harmless
 from cogorch_dagster.registry.mlflow_store import client
 from cogorch_dagster.registry.records import FILES, Lineage
@@ -142,7 +143,7 @@ def test_a_planted_pickle_is_never_executed(mlflow_database: Settings, tmp_path:
         # Somebody who can write to the database too makes the digest fit.
         mlflow = client(mlflow_database)
         listed = json.loads(mlflow.get_model_version("agent-policy", "1").tags[FILES])
-        forged = listed | {name: {"sha256": store._sha256(content), "bytes": len(content)}}
+        forged = listed | {name: asdict(artifacts.described(content))}
         mlflow.set_model_version_tag("agent-policy", "1", FILES, json.dumps(forged))
         with pytest.raises(Refused, match=f"{name} is refused") as error:
             store.load(mlflow_database, store.get(mlflow_database, "agent-policy", 1))

@@ -91,12 +91,12 @@ def reference(
 
 def activate(settings: Settings, policy_id: str, params: dict[str, Any]) -> str:
     """Bring a version of a reward configuration into force by the life cycle; returns the version."""
-    from cogorch_dagster.policies import activation, decisions, store
+    from cogorch_dagster.policies import activation, administration, decisions, drafts, store
 
     with transaction(settings) as connection:
         if policy_id not in {each.policy_id for each in store.policies(connection)}:
-            store.create_policy(connection, policy_id, "reward", None, actor="test")
-        draft = store.propose_version(connection, policy_id, params, actor="test")
+            administration.create_policy(connection, policy_id, "reward", None, actor="test")
+        draft = drafts.propose_version(connection, policy_id, params, actor="test")
         decision = decisions.approve(connection, policy_id, draft.version, "test", "a test", digest=draft.digest)
         activation.activate(connection, decision.decision_id, "test")
         return draft.version

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import decisions, flags, store
+from cogorch_dagster.policies import administration, autonomy, decisions, drafts, flags
 from cogorch_dagster.settings import Settings
 from sensors import attempts
 from sensors.decisions import DECISION_TAG, MOST_ATTEMPTS, DecisionsState, waiting_decisions
@@ -115,8 +115,8 @@ def test_a_failed_attempt_is_repeated_later_under_a_new_key_and_not_for_ever(
 def test_each_decision_has_a_run_of_its_own(settings: Settings, instance: dg.DagsterInstance) -> None:
     candidate = draft(settings)
     with transaction(settings) as connection:
-        store.create_policy(connection, "router-other", "router", "router:other", actor="test")
-        other = store.propose_version(connection, "router-other", candidate.params, actor="test")
+        administration.create_policy(connection, "router-other", "router", "router:other", actor="test")
+        other = drafts.propose_version(connection, "router-other", candidate.params, actor="test")
     wanted = {approve(settings, candidate), approve(settings, other)}
     assert {request.tags[DECISION_TAG] for request in requests(settings, instance)} == wanted
 
@@ -130,8 +130,8 @@ def test_a_corrupt_cursor_is_survived(settings: Settings, instance: dg.DagsterIn
 def test_a_policy_that_approves_by_itself_needs_nobody(settings: Settings, instance: dg.DagsterInstance) -> None:
     candidate = draft(settings)
     with transaction(settings) as connection:
-        store.set_mode(connection, POLICY, "autonomous_all", actor="ada", reason="trusted")
-        decisions.apply_mode(connection, POLICY, candidate.version)
+        administration.set_mode(connection, POLICY, "autonomous_all", actor="ada", reason="trusted")
+        autonomy.apply_mode(connection, POLICY, candidate.version)
     (request,) = requests(settings, instance)
     assert run(settings, "activation", instance, config=dict(request.run_config)).success
     assert active(settings) == candidate.version

@@ -8,7 +8,7 @@ import pytest
 from dagster import DagsterRunStatus
 
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import flags, store
+from cogorch_dagster.policies import drafts, flags, store
 from cogorch_dagster.settings import Settings
 from sensors import attempts
 from sensors import falling_agents as module
@@ -101,7 +101,7 @@ def test_what_waits_is_decided_on_first_and_the_kill_switch_holds(
     trained(settings, {0: 0.9, 1: 0.7})
     with transaction(settings) as connection:
         params = seeded_params("ethical") | {"clip": 0.25}
-        draft = store.propose_version(connection, "agent-ethical", params, actor="bob")
+        draft = drafts.propose_version(connection, "agent-ethical", params, actor="bob")
     assert "waits for a decision" in tick(settings, instance)[1]
     with transaction(settings) as connection:
         store.lock_policy(connection, "agent-ethical")

@@ -4,8 +4,7 @@ The figures in them are `comparison.py`'s and `bootstrap.py`'s.
 """
 
 from collections.abc import Mapping
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,13 +12,13 @@ from cogorch_dagster.agents.comparison.bootstrap import Floats, interquartile_me
 from cogorch_dagster.agents.comparison.comparison import Answer, Comparison
 from cogorch_dagster.agents.comparison.equal_success import NotComparable
 from cogorch_dagster.errors import InvalidInput
+from cogorch_dagster.figures import INK, png, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-INK, MUTED = "#1f2937", "#d1d5db"
-COLOURS = {Answer.better: "#2563eb", Answer.worse: "#dc2626", Answer.undecided: "#9ca3af"}
+COLOURS = 64
+BY_ANSWER = {Answer.better: "#2563eb", Answer.worse: "#dc2626", Answer.undecided: "#9ca3af"}
 CURVES = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#db2777", "#4b5563")
 MOST_CONTROLLERS = 12
 COLUMNS = 3
@@ -60,7 +59,7 @@ def comparison_figure(comparisons: Mapping[str, Mapping[str, Comparison | NotCom
     for panel in panels[len(metrics) :]:
         panel.set_axis_off()
     figure.suptitle(f"Difference to {baseline}, interquartile mean and interval over seeds", fontsize=9, color=INK)
-    return _png(figure)
+    return png(figure, COLOURS)
 
 
 def _panel(axes: "Axes", metric: str, found: Mapping[str, Comparison | NotComparable]) -> None:
@@ -70,7 +69,7 @@ def _panel(axes: "Axes", metric: str, found: Mapping[str, Comparison | NotCompar
             text = axes.text(0.5, row, said, transform=axes.get_yaxis_transform(), va="center", ha="center")
             text.set(fontsize=7, color=INK, style="italic", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
             continue
-        relative, colour = comparison.relative, COLOURS[comparison.answer]
+        relative, colour = comparison.relative, BY_ANSWER[comparison.answer]
         ends = [100 * relative.low, 100 * relative.high]
         axes.plot(ends, [row, row], color=colour, linewidth=2.5, solid_capstyle="butt")
         axes.scatter([100 * relative.value], [row], color=colour, s=24, zorder=3)
@@ -83,7 +82,7 @@ def _panel(axes: "Axes", metric: str, found: Mapping[str, Comparison | NotCompar
     axes.xaxis.set_major_formatter("{x:+g} %")
     if nothing_drawn:
         axes.set_xticks([])
-    _tidy(axes)
+    tidy(axes)
 
 
 def learning_curves(
@@ -124,27 +123,9 @@ def learning_curves(
     axes.set_ylabel(label, fontsize=8)
     axes.xaxis.set_major_formatter(lambda steps, _: f"{steps:,.0f}")
     axes.legend(loc="best", fontsize=8, frameon=False)
-    _tidy(axes)
-    return _png(figure)
+    tidy(axes)
+    return png(figure, COLOURS)
 
 
 def _short(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-
-
-def _tidy(axes: Any) -> None:
-    axes.tick_params(labelsize=7.5, colors=INK, length=2)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("bottom", "left"):
-        axes.spines[side].set_color(MUTED)
-
-
-def _png(figure: "Figure") -> bytes:
-    from PIL import Image
-
-    drawn, buffer = BytesIO(), BytesIO()
-    figure.savefig(drawn, format="png")
-    # A palette of 64 colours is a quarter of the size, and the eye sees no difference.
-    Image.open(drawn).convert("RGB").quantize(64).save(buffer, format="png", optimize=True)
-    return buffer.getvalue()

@@ -2,7 +2,7 @@
 
 `method` is `off_policy` where the logs alone would have carried the whole document by the rules for proposals; then
 `estimate` and `ci95` are theirs, and rules may approve by them. Otherwise it is `simulated`, those two are missing, and
-a person decides in every mode (`policies.decisions.apply_mode`): a simulator that is wrong is wrong with certainty.
+a person decides in every mode (`policies.autonomy.apply_mode`): a simulator that is wrong is wrong with certainty.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from cogorch_dagster.agents.recommendation.draft_document import DraftDocument
 from cogorch_dagster.agents.recommendation.limits import Limits
 from cogorch_dagster.agents.recommendation.off_policy import FromLogs
 from cogorch_dagster.fleet.calibration.calibration import Calibration
-from cogorch_dagster.policies.decisions import SIMULATED
+from cogorch_dagster.policies.autonomy import SIMULATED
 
 HEADLINE = ("estimate", "ci95", "expected_ci95", "estimator")
 

@@ -79,7 +79,7 @@ def recommend(
     each stored once. Nothing is stored with a refusal, whose reasons are: uncalibrated, learning_disabled,
     unknown_policy, no_active_policy, decision_waiting, rejected_before, no_common_arm, unknown_component,
     nothing_recommended, no_simulated_traffic, simulated_bound_below_minimum_gain, promise_worse, stale_parent, and
-    those of `policies.store.propose_version`.
+    those of `policies.drafts.propose_version`.
 
     Args:
         policy_ids: at most one router, and autoscalers: one whose component names a model (`autoscaler:MODEL`) is of

@@ -12,9 +12,8 @@ from cogorch_dagster.agents.training.joint_checkpoints import of_agents
 from cogorch_dagster.agents.training.joint_configuration import JointConfiguration
 from cogorch_dagster.agents.training.joint_controller import JointController, controller_of
 from cogorch_dagster.errors import InvalidInput
-from cogorch_dagster.fleet.environment import AGENTS
 from cogorch_dagster.fleet.parameters import FleetParameters
-from cogorch_dagster.fleet.signals import AgentName
+from cogorch_dagster.fleet.signals import AGENTS, AgentName
 
 
 def shares(configuration: JointConfiguration) -> dict[AgentName, JointConfiguration]:

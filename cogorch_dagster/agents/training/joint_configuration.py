@@ -13,9 +13,9 @@ from cogorch_dagster.agents import algorithms
 from cogorch_dagster.agents.algorithms import merged
 from cogorch_dagster.agents.checks import number, whole
 from cogorch_dagster.errors import InvalidInput
-from cogorch_dagster.fleet.environment import ACTION_COUNTS, AGENTS, RESOURCE_DIMENSIONS, STATE_SIZES
+from cogorch_dagster.fleet.actions import ACTION_COUNTS, RESOURCE_DIMENSIONS
 from cogorch_dagster.fleet.objectives import RewardWeights
-from cogorch_dagster.fleet.signals import AgentName
+from cogorch_dagster.fleet.signals import AGENTS, STATE_SIZES, AgentName
 
 Aim = Literal["shared", "own"]
 

@@ -4,7 +4,6 @@ Not here: which graph it is (`version`), and how a page shows a picture.
 """
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
@@ -14,13 +13,14 @@ from numpy.typing import NDArray
 from cogorch_dagster.causal.graphs.equivalence import consistent_extension
 from cogorch_dagster.causal.graphs.graph import Edge, Graph, Mark
 from cogorch_dagster.causal.graphs.separation import ancestors
+from cogorch_dagster.figures import INK, drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.path import Path
 
 Floats = NDArray[np.float64]
-INK, MORE, LESS, PLAIN = "#1f2937", "#2563eb", "#dc2626", "#6b7280"
+MORE, LESS, PLAIN = "#2563eb", "#dc2626", "#6b7280"
 FILLS = {"context": "#f3f4f6", "policy": "#dbeafe", "state": "#fef9c3", "outcome": "#dcfce7"}
 _LONGEST = 16
 _SWEEPS = 8
@@ -76,9 +76,7 @@ def graph_picture(
     for a, b in ties:
         _dot(axes, places[a], places[b], max(_half_width(a), _half_width(b)))
     _legend(axes, graph, strengths is not None, probabilities is not None, bool(ties))
-    buffer = BytesIO()
-    figure.savefig(buffer, format=image)
-    return buffer.getvalue()
+    return drawn(figure, image)
 
 
 def wrapped(name: str) -> str:

@@ -1,8 +1,8 @@
 """A calibration as a picture: every distribution of the data beside the calibrated and the default one."""
 
-from io import BytesIO
 from typing import TYPE_CHECKING
 
+from cogorch_dagster.figures import png
 from cogorch_dagster.fleet.calibration.calibration import Calibration
 from cogorch_dagster.fleet.calibration.goodness import LEVELS, Fit
 
@@ -17,7 +17,6 @@ COLOURS = 16
 def distributions(calibration: Calibration) -> bytes:
     """A PNG under 20 kB of the distribution functions of all fits, axes of values logarithmic."""
     from matplotlib.figure import Figure
-    from PIL import Image
 
     fits = calibration.fits
     rows = max(-(-len(fits) // COLUMNS), 1)
@@ -29,11 +28,7 @@ def distributions(calibration: Calibration) -> bytes:
         axes.set_axis_off()
     title = "data (black), calibrated (blue), default (grey)" if fits else "too few observations for any distribution"
     figure.suptitle(f"{calibration.since:%Y-%m-%d %H:%M} to {calibration.until:%Y-%m-%d %H:%M}: {title}", fontsize=7)
-    full, small = BytesIO(), BytesIO()
-    figure.savefig(full, format="png")
-    # Lines in few colours: a palette takes a third of the bytes.
-    Image.open(full).convert("RGB").quantize(COLOURS).save(small, format="png", optimize=True)
-    return small.getvalue()
+    return png(figure, COLOURS)
 
 
 def _panel(axes: "Axes", fit: Fit) -> None:

@@ -44,7 +44,7 @@ from zoneinfo import ZoneInfo
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cogorch_dagster.errors import InvalidInput
+from cogorch_dagster.errors import InvalidInput, reason_of
 from cogorch_dagster.observations.parsing import suggestion
 from cogorch_dagster.observations.schema import Observation
 
@@ -169,9 +169,9 @@ def load(preset: str | Path) -> FileMapping:
         try:
             text = Path(preset).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise InvalidInput(
-                f"{str(preset)!r} is neither a preset ({', '.join(presets())}) nor a readable mapping file: {reason}."
+                f"{str(preset)!r} is neither a preset ({', '.join(presets())}) nor a readable mapping file: "
+                f"{reason_of(error)}."
             ) from None
     return parse_mapping(text, str(preset))
 

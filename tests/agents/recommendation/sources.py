@@ -15,7 +15,7 @@ from cogorch_dagster.fleet.calibration.calibration import Calibration
 from cogorch_dagster.fleet.calibration.goodness import Distance, Fit
 from cogorch_dagster.fleet.parameters import FleetParameters, default_parameters
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import store
+from cogorch_dagster.policies import administration, store
 from cogorch_dagster.settings import Settings
 from tests.evaluation.traffic import ROUTER, bring_into_force
 
@@ -63,7 +63,7 @@ def calibration(parameters: FleetParameters | None = None, rows: int = 5000) -> 
 def autoscaler(settings: Settings, policy_id: str, component: str | None, **params: Any) -> None:
     """Bring an autoscaler into force."""
     with transaction(settings) as connection:
-        store.create_policy(connection, policy_id, "autoscaler", component, actor="test")
+        administration.create_policy(connection, policy_id, "autoscaler", component, actor="test")
     bring_into_force(settings, policy_id, {**AUTOSCALER, **params})
 
 

@@ -12,7 +12,7 @@ from cogorch_dagster.cli.policy_view import evidence_line, show_version
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.calibration.calibration import calibrate
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import activation, decisions, flags, store
+from cogorch_dagster.policies import activation, administration, decisions, flags, store
 from cogorch_dagster.policies.lineage import lineage
 from cogorch_dagster.proposals.drafts import Proposal, Refusal
 from cogorch_dagster.settings import Settings
@@ -64,7 +64,7 @@ def refused(settings: Settings, reason: str, policy_id: str = POLICY, **options:
 
 def set_mode(settings: Settings, mode: store.Mode, threshold: float = 0.01) -> None:
     with transaction(settings) as connection:
-        store.set_mode(connection, POLICY, mode, threshold=threshold, actor="anna", reason="let it run")
+        administration.set_mode(connection, POLICY, mode, threshold=threshold, actor="anna", reason="let it run")
 
 
 def test_a_draft_without_logs_rests_on_simulation_and_waits_for_a_person(settings: Settings) -> None:

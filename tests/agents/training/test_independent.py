@@ -9,7 +9,8 @@ from cogorch_dagster.agents.baselines.static import passive
 from cogorch_dagster.agents.training.independent import shares, train_independently
 from cogorch_dagster.agents.training.joint import JointTraining
 from cogorch_dagster.errors import InvalidInput
-from cogorch_dagster.fleet.environment import AGENTS, FleetEnvironment
+from cogorch_dagster.fleet.environment import FleetEnvironment
+from cogorch_dagster.fleet.signals import AGENTS
 from tests.agents.joint_resuming import SMALL, small_fleet
 
 

@@ -20,8 +20,8 @@ from cogorch_dagster.agents.training.joint_checkpoints import configuration_of, 
 from cogorch_dagster.agents.training.joint_configuration import ALGORITHMS, JointConfiguration, sizes_of
 from cogorch_dagster.agents.training.joint_controller import controller_of
 from cogorch_dagster.errors import InvalidInput, Refused
-from cogorch_dagster.fleet.environment import AGENTS
 from cogorch_dagster.fleet.parameters import default_parameters
+from cogorch_dagster.fleet.signals import AGENTS
 from tests.agents.joint_resuming import MIDDLE, SMALL, fingerprint, small_fleet
 
 
@@ -46,6 +46,16 @@ def test_the_same_seed_gives_the_same_training_bit_for_bit_and_another_another(w
     assert fingerprint(train(small_fleet(), SMALL)) == fingerprint(whole)
     other = train(small_fleet(), replace(SMALL, seed=6, steps=24))
     assert other.curve[0]["training_reward"] != whole.curve[0]["training_reward"]
+
+
+def test_the_order_in_which_agents_learn_changes_no_bit() -> None:
+    one, other = JointTraining(small_fleet(), SMALL), JointTraining(small_fleet(), SMALL)
+    for number in range(24):
+        one.advance()
+        learned: list[str] = []
+        other.advance(learned.append, order=lambda waiting, number=number: waiting[number % len(waiting)])  # type: ignore[misc]
+        assert sorted(learned) == sorted(AGENTS)
+    assert fingerprint(one) == fingerprint(other)
 
 
 def test_every_agent_learns_in_the_small_training(whole: JointTraining) -> None:

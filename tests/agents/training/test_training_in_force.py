@@ -16,7 +16,7 @@ from cogorch_dagster.cli.agents import app
 from cogorch_dagster.fleet.parameters import default_parameters
 from cogorch_dagster.fleet.signals import AGENTS
 from cogorch_dagster.platform.database import transaction
-from cogorch_dagster.policies import decisions, seed, store
+from cogorch_dagster.policies import decisions, drafts, seed, store
 from cogorch_dagster.policies.activation import activate
 from cogorch_dagster.settings import Settings
 from resources.installation import CogorchResource
@@ -46,7 +46,7 @@ def tune(settings: Settings) -> None:
     """Version 1.0.1 of agent-policy comes into force."""
     with transaction(settings) as connection:
         params = store.version(connection, "agent-policy", "1.0.0").params
-        draft = store.propose_version(connection, "agent-policy", {**params, "batchSize": 600}, actor="ada")
+        draft = drafts.propose_version(connection, "agent-policy", {**params, "batchSize": 600}, actor="ada")
         decision = decisions.approve(connection, "agent-policy", draft.version, "ada", "quicker", digest=draft.digest)
         activate(connection, decision.decision_id, "ada")
 
