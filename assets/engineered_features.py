@@ -48,7 +48,8 @@ class FeaturesConfig(dg.Config):
 
 
 @dg.asset(
-    deps=[rewards],
+    # As `causal_dataset`: Dagster would list every partition.
+    deps=[dg.AssetDep(rewards, partition_mapping=dg.LastPartitionMapping())],
     group_name="tuning",
     kinds={"featuretools", "postgres"},
     owners=["team:learning"],

@@ -39,9 +39,9 @@ def pc(
     A pair that knowledge forbids both ways has no edge, a required edge is never tested. Sets are drawn from the
     neighbours of either variable that knowledge lets be its causes. An unshielded triple is a collider unless two
     thirds of the sets that separate its ends have its middle in them. Colliders are taken in the order of that share,
-    then of the p-value at which the ends separate; one that contradicts those before, or knowledge, or closes a cycle
-    is passed over. Meek's rules do the rest. With contradictory tests the class may have no member
-    (see `with_member`).
+    then of the p-value at which the ends separate, then of their names; one that contradicts those before, or
+    knowledge, or closes a cycle is passed over. Meek's rules do the rest. With contradictory tests the class may have
+    no member (see `with_member`).
 
     Args:
         alpha: significance level, above 0 and below 1; an edge stays when all p-values are at most this.
@@ -80,12 +80,14 @@ def with_member(graph: Graph, knowledge: Knowledge) -> Graph:
 
 
 def _ranked(statistics: SufficientStatistics, found: Skeleton) -> list[Triple]:
-    """Colliders, those whose middle is in the fewest separating sets first."""
-    doubt = surprise(statistics, found.statistics)
-    return sorted(
-        colliders(found, _SHARE),
-        key=lambda each: (found.shares[each[0], each[2], each[1]], doubt[each[0], each[2]], each),
-    )
+    """Colliders, those whose middle is in the fewest separating sets first; equal ones by name, not by place."""
+    doubt, names = surprise(statistics, found.statistics), statistics.variables
+
+    def rank(triple: Triple) -> tuple[float, float, str, list[str]]:
+        a, b, c = triple
+        return float(found.shares[a, c, b]), float(doubt[a, c]), names[b], sorted((names[a], names[c]))
+
+    return sorted(colliders(found, _SHARE), key=rank)
 
 
 def _oriented(

@@ -36,7 +36,8 @@ def cpdag(directed: Booleans, required: Booleans | None = None, forbidden: Boole
 def meek(marks: Marks, required: Booleans | None = None, forbidden: Booleans | None = None) -> Marks:
     """Marks with every orientation that follows, by the rules R1 to R4 (Meek 1995), knowledge first.
 
-    An undirected edge whose both directions are forbidden stays as it is.
+    An undirected edge whose both directions are forbidden stays as it is, and so does one whose both directions follow,
+    which happens where the marks contradict one another.
     """
     directed = (marks == Mark.ARROW) & (marks.T == Mark.TAIL)
     undirected = (marks == Mark.TAIL) & (marks.T == Mark.TAIL)
@@ -53,12 +54,12 @@ def meek(marks: Marks, required: Booleans | None = None, forbidden: Booleans | N
         if not undirected.any():
             break
         follows = _follows(directed, undirected) & undirected
+        # What follows in both directions contradicts itself: neither stands, whichever variable comes first.
+        follows &= ~follows.T
         if not follows.any():
             break
-        # One at a time: of two that follow in opposite directions only the first may stand.
         for i, j in np.argwhere(follows):
-            if undirected[i, j]:
-                _orient(directed, undirected, int(i), int(j))
+            _orient(directed, undirected, int(i), int(j))
     result = marks_of(directed, undirected)
     result[other > 0] = other[other > 0]
     return result

@@ -48,6 +48,7 @@ def test_the_skeleton_is_that_of_causal_learn(p: int, rows: int) -> None:
 
 @LAW
 @given(SEEDS)
+@example(346373492).via("two colliders with the same ends and equal shares, of which one contradicts the other")
 def test_the_order_of_variables_does_not_matter(seed: int) -> None:
     statistics = noisy(seed)
     order = np.random.default_rng(seed).permutation(10)

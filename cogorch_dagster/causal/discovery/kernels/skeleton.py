@@ -138,10 +138,10 @@ def reconsider(
 
     Args:
         wanted: (p, p), read above the diagonal; pairs without an edge.
-        sets: (p, p, p), replaced where a set with a weaker statistic is found.
+        sets: (p, p, p), replaced by the one of the weakest statistic where any set separates.
         statistics: (p, p), that of the set in `sets`, infinite where there is none; replaced likewise.
-        shares: (p, p, p), becomes the share of the separating sets of x and y that z is in; where no set separates, 1
-            if it is in the one in `sets`.
+        shares: (p, p, p), becomes the share of the separating sets of x and y that z is in; where no set of present
+            neighbours separates, 1: nothing speaks for a collider.
     """
     p = len(adjacent)
     work = np.zeros((3, len(correlation), len(correlation)))
@@ -151,17 +151,19 @@ def reconsider(
         for y in range(x + 1, p):
             if not wanted[x, y]:
                 continue
-            best = sets[x, y].copy()
-            value = statistics[x, y]
+            # Not from the set of the search: which it found first depends on the order of the variables.
+            best, value = np.zeros(p, dtype=np.bool_), np.inf
             votes[:] = 0
             for anchor, other in ((x, y), (y, x)):
                 count = collect(adjacent[anchor], barred, both, anchor, other, candidates)
                 value = canvass(
                     correlation, start, x, y, candidates, count, most, rows, critical, value, best, votes, work
                 )
+            if votes[p] == 0:
+                best[:], value = sets[x, y], statistics[x, y]
             statistics[x, y] = statistics[y, x] = value
             sets[x, y] = best
             sets[y, x] = best
             for z in range(p):
-                share = votes[z] / votes[p] if votes[p] > 0 else (1.0 if best[z] else 0.0)
+                share = votes[z] / votes[p] if votes[p] > 0 else 1.0
                 shares[x, y, z] = shares[y, x, z] = share

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cogorch_dagster.causal.effects.identification.adjustment import Adjustment
@@ -26,6 +26,7 @@ def adjusted(joint: Floats, t: int, y: int, z: int) -> Floats:
 
 @LAW
 @given(st.integers(0, 2**32 - 1))
+@example(824513656)
 def test_answers_are_exact_and_a_refusal_leaves_no_set_that_would_do(seed: int) -> None:
     rng = np.random.default_rng(seed)
     graph = random_admg(rng, 5, 0.35, 0.1)
@@ -40,8 +41,11 @@ def test_answers_are_exact_and_a_refusal_leaves_no_set_that_would_do(seed: int) 
     truths = [each.intervened(1 << t, 1 << y) for each in models]
 
     def exact(z: int) -> bool:
-        pairs = zip(selected, truths, strict=True)
-        return all(np.allclose(*np.broadcast_arrays(adjusted(each, t, y, z), truth)) for each, truth in pairs)
+        # Exact up to rounding: bias through weak dependence may be a millionth.
+        pairs = [
+            np.broadcast_arrays(adjusted(each, t, y, z), truth) for each, truth in zip(selected, truths, strict=True)
+        ]
+        return all(np.allclose(found, truth, rtol=1e-9, atol=1e-12) for found, truth in pairs)
 
     if found is not None:
         assert all(exact(z) for z in (found[0], *found[1]))
