@@ -15,15 +15,16 @@ setup: $(STAMP)
 	@$(BIN)/cogorch setup
 
 # The lock names everything, so nothing has to be resolved, and two processes share the unpacking and the byte code, of
-# which some is of templates and other versions of Python.
+# which some is of templates and other versions of Python. What a new environment has already is replaced before.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else \
 	    "cogorch needs Python 3.11 or 3.12, %s is %d.%d; set PYTHON=..." % (sys.executable, *v))'
 	@echo "Installing the locked environment into $(VENV) (one to three minutes the first time)"
 	@$(PYTHON) -m venv $(VENV)
-	@grep -v '^#' requirements.lock | xargs -n 25 -P 2 $(PIP) --no-deps --no-compile
+	@grep '^setuptools==' requirements.lock | xargs $(PIP) --no-deps
+	@grep -v '^#\|^setuptools==' requirements.lock | xargs -n 25 -P 2 $(PIP) --no-deps --no-compile
 	@$(PIP) --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m compileall -qq -j 2 $(CURDIR)/$(VENV)/lib || true
+	@$(BIN)/python -m compileall -qq -j 2 $(abspath $(VENV))/lib || true
 	@touch $@
 
 demo: setup
