@@ -175,19 +175,11 @@ def register_confirmed(settings: Settings, study: "Study[Planned]", confirmation
     )
 
 
-def follow_activations(settings: Settings) -> dict[AgentName, Registered]:
-    """Make the champion of each agent's hyperparameters those in force; agents without a version in force are left out.
-
-    Safe to call at any time and from several processes: whoever is last has looked last.
-    """
-    found = {agent: follow(settings, policy_of(agent)) for agent in AGENTS}
-    return {agent: champion for agent, champion in found.items() if champion is not None}
-
-
 def follow(settings: Settings, policy_id: str) -> Registered | None:
     """Make the champion of a policy's parameters those in force; None if no version is in force.
 
-    What nobody registered, as the seeds or what a person wrote, is registered here.
+    What nobody registered, as the seeds or what a person wrote, is registered here. Safe to call at any time and from
+    several processes: whoever is last has looked last.
     """
     name = hyperparameters_name(policy_id)
     champion = None

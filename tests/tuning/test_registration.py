@@ -12,6 +12,7 @@ from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.fleet.calibration.calibration import calibrate
 from cogorch_dagster.fleet.calibration.store import save
 from cogorch_dagster.fleet.parameters import default_parameters
+from cogorch_dagster.fleet.signals import AGENTS
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies import activation, decisions, drafts
 from cogorch_dagster.policies import store as policies
@@ -21,7 +22,6 @@ from cogorch_dagster.registry.records import Lineage, Registered
 from cogorch_dagster.settings import Settings
 from cogorch_dagster.tuning.registration import (
     follow,
-    follow_activations,
     register_agents,
     register_hyperparameters,
 )
@@ -61,16 +61,17 @@ def test_agents_are_registered_with_all_that_they_come_from(mlflow_database: Set
 
 def test_hyperparameters_are_candidates_until_they_are_in_force(mlflow_database: Settings) -> None:
     settings, name = mlflow_database, "hyperparameters-agent-policy"
-    assert follow_activations(settings) == {}
+    assert [follow(settings, f"agent-{agent}") for agent in AGENTS] == [None] * 4
     with transaction(settings) as connection:
         seed(connection)
         first = policies.active(connection, "agent-policy")
     assert first is not None
-    followed = follow_activations(settings)
-    assert {agent: each.ref for agent, each in followed.items()} == {
+    followed = {agent: follow(settings, f"agent-{agent}") for agent in AGENTS}
+    assert {agent: each and each.ref for agent, each in followed.items()} == {
         agent: f"hyperparameters-agent-{agent}@1" for agent in ("policy", "consensus", "ethical", "resource")
     }
     champion = followed["policy"]
+    assert champion is not None
     assert champion.params == first.params and champion.lineage.policy_version == first.ref
     assert follow(settings, "agent-policy") == champion and champion.aliases == ("champion",)
 
