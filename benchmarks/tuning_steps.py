@@ -1,18 +1,20 @@
 """Steps that searches need for random search's best score: TPE, Optuna's TPE, halving, halving with TPE; fleet, digits.
 
-    .venv/bin/python benchmarks/tuning_steps.py [--studies 5] [--trainings 40] [--only digits|fleet] [--quick] [--json]
+    .venv/bin/python benchmarks/tuning_steps.py [--studies 5] [--only digits|fleet] [--processes 2] [--quick] [--json]
 
-In each study random search trains `--trainings` trials wholly; its best score is the goal, and its steps the budget of
-the others. Only scores of whole trainings count: a trial of halving counts when it is at the top, and all steps of all
-trials until then are what it took. All searches of a study judge by the same training and evaluation seeds, draw from
-the same space, and draw differently; trials are really paused, as bytes, and go on from them. Steps of evaluations are
-not counted: each whole training has one at its end, and digits have one at every rung. The bar: at most half of random
-search's steps, in the median of the studies. Who does not reach the goal within the budget has needed more than all;
-with `--share .5` the others have half of it, which is enough to say whether the bar is kept. Optuna's TPE is the peer
-of ours (`tuning/parzen.py`), with its defaults and eight trials at random before it begins.
+In each study random search trains `--trainings` trials wholly; its best score is the goal, and half of its steps
+(`--share`) are the budget of the others, which is enough to say whether the bar is kept. Only scores of whole trainings
+count: a trial of halving counts when it is at the top, and all steps of all trials until then are what it took. All
+searches of a study judge by the same training and evaluation seeds, draw from the same space, and draw differently;
+trials are really paused, as bytes, and go on from them. Steps of evaluations are not counted. The bar: at most half of
+random search's steps, in the median of the studies; who has not reached the goal by the end of the budget has needed
+more. Optuna's TPE is the peer of ours (`tuning/parzen.py`), with its defaults and eight trials at random first.
 
-The fleet's agent is `ethical` (PPO) with its eight hyperparameters, over the whole of their search ranges; on digits a
-step is an epoch, and the score is the held-out log-likelihood.
+In the fleet one agent's hyperparameters are searched, over the whole of their search ranges. A score is what the agent
+earns, exploring, in the later half of its training (`--judged learning`), or what it has become at the end, without
+exploration, as in `cogorch tune` (`--judged learned`). On digits a step is an epoch, and the score is the held-out
+log-likelihood, the mean of three networks: of one network the best of a hundred is mostly luck. Studies do not depend
+on one another: `--processes` does as many at once, with the same figures.
 """
 
 import argparse
@@ -22,8 +24,11 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +37,29 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from cogorch_dagster.agents.hyperparameters import first_defaults
+from cogorch_dagster.agents.training.joint import one_thread
 from cogorch_dagster.errors import CogorchError
 from cogorch_dagster.fleet.parameters import default_parameters
+from cogorch_dagster.policies.hyperparameters import AGENT_KINDS
+from cogorch_dagster.tuning import normalised
 from cogorch_dagster.tuning.budget import Budget
 from cogorch_dagster.tuning.cube import cube_of
-from cogorch_dagster.tuning.halving.fleet_training import FleetTrials
-from cogorch_dagster.tuning.halving.resumable import Resumable
+from cogorch_dagster.tuning.halving.fleet_training import FleetTraining, FleetTrials
+from cogorch_dagster.tuning.halving.resumable import Reached, Resumable
 from cogorch_dagster.tuning.halving.rule import Rule
 from cogorch_dagster.tuning.halving.rungs import Ladder, Trial, ladder, next_job, spent
 from cogorch_dagster.tuning.halving.sampling import Sampler, sample
+from cogorch_dagster.tuning.objective import FLEETS_PER_SEED
 from cogorch_dagster.tuning.parzen import FIRST_TRIALS, first_place, next_place
-from cogorch_dagster.tuning.seeds import seed_of
+from cogorch_dagster.tuning.seeds import evaluation_seeds, seed_of
 from cogorch_dagster.tuning.space import space_of
 from tests.tuning.halving.digits import SPACE, DigitsTrials
 
 BAR = 0.5
 SEARCHES = ("tpe", "Optuna's TPE", "halving", "halving + tpe")
 OUR_SEARCHES = ("tpe", "halving", "halving + tpe")
+# Of random search in a study.
+TRAININGS = {"digits": 100, "fleet": 60}
 # As searches of hyperparameters had it before there was a TPE of our own.
 OPTUNAS_FIRST = 8
 # A score of a whole training, and the steps of the search until it was known; None: the training failed.
@@ -64,16 +75,59 @@ class Task:
     steps: Ladder
 
 
-def digits(seed: int, epochs: int) -> Task:
-    return Task(DigitsTrials(epochs, seed), SPACE, ladder(epochs, eta=3, rungs=4))
+def digits(seed: int, epochs: int, networks: int) -> Task:
+    return Task(DigitsTrials(epochs, seed, networks), SPACE, ladder(epochs, eta=3, rungs=4))
 
 
-def fleet(seed: int, episodes: int, fleets: int, horizon: int) -> Task:
-    parameters = default_parameters().model_copy(update={"horizon": horizon})
-    space = space_of("ppo", "wide", first_defaults("ppo"), free=True)
-    trials = FleetTrials(parameters, "ethical", Budget(episodes, 5, fleets, 1), seed, space.of_internal)
-    # The lowest rung, a ninth, is longer than the longest rollout: no trial is judged before it has learned anything.
-    return Task(trials, space.distributions(), ladder(trials.full, eta=3, rungs=3, unit=trials.unit))
+@dataclass(frozen=True)
+class Learning:
+    """Trainings in the fleet as a `Resumable` that is judged while it learns, at every rung by the same measure."""
+
+    trials: FleetTrials
+
+    def start(self, params: Mapping[str, Any]) -> "LearningTraining":
+        return LearningTraining(self.trials, self.trials.start(params), [])
+
+    def resume(self, params: Mapping[str, Any], content: bytes) -> "LearningTraining":
+        own = int.from_bytes(content[:8])
+        earned = np.frombuffer(content[8 : 8 + own]).tolist()
+        return LearningTraining(self.trials, self.trials.resume(params, content[8 + own :]), earned)
+
+
+@dataclass(frozen=True)
+class LearningTraining:
+    """One training; `earned`: mean reward of the fleets in each of its steps so far, with exploration."""
+
+    trials: FleetTrials
+    fleet: FleetTraining
+    earned: list[float]
+
+    def reach(self, level: int, stop: Callable[[], bool]) -> Reached | None:
+        (training,) = self.fleet.trainings
+        with one_thread():
+            while training.fleet_steps < level:
+                if stop():
+                    return None
+                self.earned.append(training.advance())
+        seeds = evaluation_seeds(self.trials.seed, self.trials.budget)
+        floor = normalised.floor(self.trials.parameters, self.trials.agent, seeds, FLEETS_PER_SEED)
+        ceiling = normalised.ceiling(training.configuration.weights)
+        return Reached(normalised.normalised(statistics.fmean(self.earned[len(self.earned) // 2 :]), floor, ceiling))
+
+    def checkpoint(self) -> bytes:
+        own = np.array(self.earned).tobytes()
+        return len(own).to_bytes(8) + own + self.fleet.checkpoint()
+
+
+def fleet(seed: int, arguments: argparse.Namespace) -> Task:
+    agent, kind = arguments.agent, AGENT_KINDS[arguments.agent]
+    parameters = default_parameters().model_copy(update={"horizon": arguments.horizon})
+    space = space_of(kind, "wide", first_defaults(kind), free=True)
+    budget = Budget(arguments.episodes, 5, arguments.fleets, 1)
+    trials = FleetTrials(parameters, agent, budget, seed, space.of_internal)
+    found = Learning(trials) if arguments.judged == "learning" else trials
+    # With the lowest rung a ninth of all: no trial is to be judged before it has learned anything.
+    return Task(found, space.distributions(), ladder(trials.full, eta=3, rungs=3, unit=trials.unit))
 
 
 def whole(task: Task, values: Mapping[str, Any]) -> float | None:
@@ -176,23 +230,32 @@ def study(task: Task, seed: int, trainings: int, share: float) -> dict[str, Any]
     }
 
 
+def one(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """A study by its seed, and the CPU time that it took."""
+    _quiet()
+    begun = time.process_time()
+    task = digits(seed, arguments.epochs, arguments.networks) if name == "digits" else fleet(seed, arguments)
+    row = study(task, seed, arguments.trainings or TRAININGS[name], arguments.share)
+    row["seconds"] = time.process_time() - begun
+    if not arguments.json:
+        print(f"{name} study {seed}: {_row(row)}", flush=True)
+    return row
+
+
 def studies(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    rows, start = [], time.process_time()
-    for seed in range(arguments.first, arguments.first + arguments.studies):
-        task = (
-            digits(seed, arguments.epochs)
-            if name == "digits"
-            else fleet(seed, arguments.episodes, arguments.fleets, arguments.horizon)
-        )
-        rows.append(study(task, seed, arguments.trainings, arguments.share))
-        if not arguments.json:
-            print(f"{name} study {seed}: {_row(rows[-1])}", flush=True)
+    seeds = range(arguments.first, arguments.first + arguments.studies)
+    own = partial(one, name, arguments=arguments)
+    if arguments.processes > 1:
+        with ProcessPoolExecutor(arguments.processes, get_context("spawn")) as pool:
+            rows = list(pool.map(own, seeds))
+    else:
+        rows = [own(seed) for seed in seeds]
     medians = {search: statistics.median(row[search] for row in rows) for search in ("random", *SEARCHES)}
     return {
         "studies": rows,
         "median share of random search's steps": medians,
         "bar kept": {search: medians[search] <= BAR for search in OUR_SEARCHES},
-        "seconds": time.process_time() - start,
+        "seconds": sum(row["seconds"] for row in rows),
     }
 
 
@@ -227,20 +290,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=5)
     parser.add_argument("--first", type=int, default=0, help="seed of the first study")
-    parser.add_argument("--trainings", type=int, default=40, help="of random search in a study")
-    parser.add_argument("--share", type=float, default=1.0, help="of random search's steps that the others have")
+    parser.add_argument("--trainings", type=int, help="of random search; without it 100 on digits, 60 in the fleet")
+    parser.add_argument("--share", type=float, default=BAR, help="of random search's steps that the others have")
     parser.add_argument("--epochs", type=int, default=27, help="of a whole training on digits")
-    parser.add_argument("--episodes", type=int, default=10, help="of a whole training in the fleet")
-    parser.add_argument("--fleets", type=int, default=8)
+    parser.add_argument("--networks", type=int, default=3, help="of a trial on digits")
+    parser.add_argument("--agent", choices=list(AGENT_KINDS), default="consensus", help="that learns in the fleet")
+    parser.add_argument("--judged", choices=["learning", "learned"], default="learning")
+    parser.add_argument("--episodes", type=int, default=4, help="of a whole training in the fleet")
+    parser.add_argument("--fleets", type=int, default=128)
     parser.add_argument("--horizon", type=int, default=240)
+    parser.add_argument("--processes", type=int, default=1, help="studies at once")
     parser.add_argument("--only", choices=["digits", "fleet"])
     parser.add_argument("--quick", action="store_true", help="one study of a few small trainings: does it run at all")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.quick:
-        small = {"studies": 1, "trainings": 6, "epochs": 27, "episodes": 4, "fleets": 4, "horizon": 20}
+        small = {"studies": 1, "trainings": 6, "share": 1.0, "networks": 1, "episodes": 4, "fleets": 4, "horizon": 20}
         vars(arguments).update(small)
-    _quiet()
     names = [arguments.only] if arguments.only else ["digits", "fleet"]
     found = {name: studies(name, arguments) for name in names}
     if arguments.json:

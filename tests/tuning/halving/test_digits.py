@@ -20,14 +20,14 @@ VALUES = {
 
 def test_paused_and_promoted_is_trained_through() -> None:
     torch.set_num_threads(1)
-    trials = DigitsTrials(6, 3)
+    trials = DigitsTrials(6, 3, networks=2)
     through, paused = trials.start(VALUES), trials.start(VALUES)
     for level in (1, 3, 6):
         assert paused.reach(level, bool) == through.reach(level, bool)
         paused = trials.resume(VALUES, paused.checkpoint())
     found = [checkpoints.unpack(each.checkpoint()).parts for each in (paused, through)]
     assert checkpoints.nested.encode(found[0]) == checkpoints.nested.encode(found[1])
-    assert found[0]["epochs"] == 6
+    assert [found[0][network]["epochs"] for network in "01"] == [6, 6]
 
 
 def test_a_study_finds_a_network_that_reads_digits() -> None:
