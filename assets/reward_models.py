@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from assets.engineered_features import engineered_features, routers
-from assets.presentation import picture, shown, table
+from assets.presentation import moment, picture, shown, table
 from resources.installation import CogorchResource
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 COLUMNS = {
     "policy": "whose decisions",
     "version": "in the registry",
+    "registered": "new, or since when the version is there that was only repeated",
     "outcome": "champion or candidate and why, or the reason why nothing was fitted",
     "features": "that it knows beside arm and tenant",
     "feature_set": "digest; empty: it knows the context alone",
@@ -66,8 +67,8 @@ def reward_models(
     """What a decision is expected to earn, by arm, tenant and the features selected last, or else its context.
 
     Predictions are judged on decisions that they have not seen, against the mean reward of each arm. A model is
-    registered as JSON; it becomes the champion, by which drift is told from a change of the mix, when it is better
-    than the champion on the newest decisions, with the interval above 0.
+    registered as JSON, unless it only repeats a version; it becomes the champion, by which drift is told from a change
+    of the mix, when it is better than the champion on the newest decisions, with the interval above 0.
     """
     from cogorch_dagster.features.reward_figure import calibration_figure
 
@@ -143,7 +144,7 @@ def _one(
     from cogorch_dagster.errors import CogorchError, Refused
     from cogorch_dagster.features import store
     from cogorch_dagster.features.reward_fitting import fit
-    from cogorch_dagster.features.reward_judging import register
+    from cogorch_dagster.features.reward_judging import is_new, register
     from cogorch_dagster.platform.database import transaction
 
     row: dict[str, object] = {"policy": policy_id}
@@ -156,9 +157,11 @@ def _one(
         return row | {"outcome": f"{reason}: {error}"}, None
     version, verdict = register(settings, found, run_id)
     seen = found.out_of_fold
+    new = is_new(version, found)
     row |= {
         "version": version.ref,
-        "outcome": str(verdict),
+        "registered": "new" if new else f"unchanged since {moment(version.created_at)}",
+        "outcome": str(verdict) if new else f"{version.ref} is unchanged, so there is no new version; {verdict}",
         "features": len(found.rewards.model.features),
         "feature_set": found.rewards.feature_set or "",
         "decisions": seen.decisions,

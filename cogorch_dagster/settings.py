@@ -41,6 +41,12 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         default=90, ge=1, le=3650, description="Raw hours older than this are dropped; their rollups stay."
     )
+    reward_model_days: int = Field(
+        default=90,
+        ge=1,
+        le=3650,
+        description="Reward models not in use go after so long; the newest stay.",
+    )
     retraining_rows: int = Field(
         default=100_000, ge=1, description="New observations since the last calibration that start a retraining."
     )

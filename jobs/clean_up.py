@@ -1,6 +1,6 @@
 """Everything that grows is bounded here: raw hours, unnamed files, undecided drafts, checkpoints, graphs, old runs.
 
-Of searches, see `tuning/clean_up.py`.
+Of searches, see `tuning/clean_up.py`; of reward models, `registry/retention.py`.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -40,6 +40,12 @@ class StudiesConfig(dg.Config):
 
     unfinished_days: int = Field(default=14, ge=1, le=365, description="Since they began, if nobody works on them.")
     finished_days: int = Field(default=90, ge=1, le=3650, description="Since their result.")
+
+
+class RegistryConfig(dg.Config):
+    """How much of what was registered is kept; for how long, the settings say."""
+
+    newest_reward_models: int = Field(default=10, ge=1, le=10_000, description="Of each policy, whatever their age.")
 
 
 class TrimConfig(dg.Config):
@@ -146,6 +152,22 @@ def trim_dagster_history(context: dg.OpExecutionContext, config: TrimConfig) -> 
     context.add_output_metadata({"deleted": trimmed.deleted, "kept_for_their_assets": trimmed.kept})
 
 
+@dg.op(ins={"after": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
+def prune_registry(context: dg.OpExecutionContext, config: RegistryConfig, cogorch: CogorchResource) -> None:
+    """Removes old reward models that are not in use, and what killed registrations left."""
+    from cogorch_dagster.features.reward_registry import retention
+    from cogorch_dagster.registry.pruning import prune
+
+    pruned = prune(cogorch.settings, [retention(cogorch.settings, config.newest_reward_models)])
+    context.add_output_metadata(
+        {
+            "versions_removed": ", ".join(pruned.versions) or "none",
+            "unfinished_registrations_removed": pruned.runs,
+            "files_deleted": pruned.files,
+        }
+    )
+
+
 @dg.job(tags=UPKEEP)
 def clean_up() -> None:
     """Keeps the installation from growing without bound. Every step may be repeated, and stops by itself."""
@@ -154,4 +176,6 @@ def clean_up() -> None:
     studies_forgotten = forget_old_studies(after=drafts_expired)
     # Which name the checkpoints that their trials act beside.
     checkpoints_forgotten = forget_old_checkpoints(after=studies_forgotten)
-    trim_dagster_history(after=forget_old_graphs(after=checkpoints_forgotten))
+    trimmed = trim_dagster_history(after=forget_old_graphs(after=checkpoints_forgotten))
+    # Last, so that a registry that cannot be reached keeps nothing else from being done.
+    prune_registry(after=trimmed)

@@ -144,7 +144,7 @@ nightly_clean_up = dg.ScheduleDefinition(
     cron_schedule="17 3 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Retention, files that nothing refers to, drafts that nobody decided on, old runs of Dagster.",
+    description="Retention, files that nothing refers to, undecided drafts, old reward models, old runs of Dagster.",
 )
 
 schedules = [

@@ -147,8 +147,8 @@ def evaluate(
     from cogorch_dagster.registry import store
     from cogorch_dagster.tuning.side_by_side import reproduce, side_by_side
 
-    if plot is not None and (second is None or plot.suffix != ".png"):
-        raise InvalidInput(f"--plot {plot} needs two versions and a name that ends in .png")
+    if plot is not None and second is None:
+        raise InvalidInput(f"--plot {plot} shows two versions side by side; name a second one")
     require_image(plot)
     settings = load_settings()
     if first.startswith("reward-model-"):
@@ -173,12 +173,23 @@ def evaluate(
 
 @app.command(short_help="Clear away what is left over.", epilog=examples("cogorch registry prune"))
 def prune(as_json: JsonOption = False) -> None:
-    """Remove files and figures of registrations that were killed; versions stay."""
+    """Remove what killed registrations left, and old reward models; the nightly clean-up does the same.
+
+    A reward model stays for COGORCH_REWARD_MODEL_DAYS, as one of the newest ten of its policy, with an alias, or where
+    evidence, a finding or the audit log names it. Other versions stay.
+    """
     out = Output(as_json)
+    from cogorch_dagster.features.reward_registry import retention
     from cogorch_dagster.registry.pruning import prune
 
-    found = prune(load_settings())
-    out.result(found, lambda: print(f"removed {found.files} files and {found.runs} unfinished registrations"))
+    settings = load_settings()
+    found = prune(settings, [retention(settings)])
+
+    def show() -> None:
+        print(f"removed {found.files} files and {found.runs} unfinished registrations")
+        print(f"old reward models: {', '.join(found.versions) or 'none'}")
+
+    out.result(found, show)
 
 
 @app.command(

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cogorch_dagster.cli.output import JsonOption, Output, examples, fields, load_settings, table, when
-from cogorch_dagster.cli.pictures import write_picture
+from cogorch_dagster.cli.output import JsonOption, Output, examples, fields, load_settings, table, text, when
+from cogorch_dagster.cli.pictures import require_image, write_picture
 
 if TYPE_CHECKING:
     from cogorch_dagster.evaluation.predictive import Figure, Quality
@@ -53,21 +53,20 @@ def reward_model(
     It becomes the champion when it is better than the champion on the newest decisions, with the interval above 0.
     """
     out = Output(as_json)
-    from cogorch_dagster.errors import InvalidInput
     from cogorch_dagster.evaluation.measurement import period
     from cogorch_dagster.features.reward_figure import calibration_figure
     from cogorch_dagster.features.reward_fitting import fit
-    from cogorch_dagster.features.reward_judging import register
+    from cogorch_dagster.features.reward_judging import is_new, register
 
-    if plot is not None and plot.suffix != ".png":
-        raise InvalidInput(f"--plot {plot} must end in .png")
+    require_image(plot)
     settings = load_settings()
     begin, end = period(when(since), when(until) if until else None)
     found = fit(settings, policy, begin, end, features=_features(settings, policy, features))
     version, verdict = register(settings, found)
     if plot is not None:
         write_picture(plot, calibration_figure(found))
-    out.result(_value(found, version, verdict), lambda: _show(found, version, verdict))
+    new = is_new(version, found)
+    out.result(_value(found, version, verdict) | {"new": new}, lambda: _show(found, version, verdict, new))
 
 
 def _features(settings: "Settings", policy: str, which: str) -> "FeatureSet | None":
@@ -103,12 +102,14 @@ def _value(found: "Fitted", version: "Registered", verdict: "Verdict") -> dict[s
     }
 
 
-def _show(found: "Fitted", version: "Registered", verdict: "Verdict") -> None:
+def _show(found: "Fitted", version: "Registered", verdict: "Verdict", new: bool) -> None:
     rewards = found.rewards
+    repeats = None if new else f"what was registered at {text(version.created_at)}; nothing new is"
     knows = f"{len(rewards.model.features)} of {rewards.feature_set[:19]}" if rewards.feature_set else None
     fields(
         [
             ("version", f"{version.ref} ({', '.join(version.aliases) or 'no alias'})"),
+            *([("repeats", repeats)] if repeats else []),
             ("verdict", str(verdict)),
             ("fitted to", f"{found.since:%Y-%m-%d %H:%M} to {found.fitted_until:%Y-%m-%d %H:%M} UTC"),
             ("features", knows or f"{len(rewards.context)} columns of the context"),

@@ -7,15 +7,25 @@ of the two has seen, and the interval of that is above 0; the first one, unless 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from cogorch_dagster.errors import InvalidInput
 from cogorch_dagster.evaluation.decision_rows import read_rows
 from cogorch_dagster.evaluation.predictive import FEWEST, Figure, saved
 from cogorch_dagster.features.reward_fitting import Fitted, fit
-from cogorch_dagster.features.reward_registry import Champion, champion, register_reward_model, rewards_of
+from cogorch_dagster.features.reward_registry import (
+    MODEL,
+    Champion,
+    champion,
+    content_of,
+    name_of,
+    register_reward_model,
+    rewards_of,
+)
 from cogorch_dagster.platform.code_version import code_version
+from cogorch_dagster.registry import store as registry
 from cogorch_dagster.registry.aliases import promote, set_alias
+from cogorch_dagster.registry.artifacts import described
 from cogorch_dagster.registry.records import Lineage, Registered
 from cogorch_dagster.registry.tags import set_tag
 from cogorch_dagster.settings import Settings
@@ -84,16 +94,19 @@ class Beside:
 def register(settings: Settings, fitted: Fitted, run_id: str | None = None) -> tuple[Registered, Verdict]:
     """Register a fit, judge it against the champion, and let the aliases follow; once more changes nothing.
 
+    A fit that only repeats a version is that version, see `repeated`.
+
     Args:
         run_id: of the run that made it, a tag: it does not make the same fit another version.
     """
+    known = repeated(settings, fitted)
     made = register_reward_model(
         settings,
         fitted.rewards.policy,
         fitted.rewards.document(),
-        params=fitted.params,
-        metrics=fitted.metrics,
-        lineage=Lineage(code_version(), since=fitted.since, until=fitted.until, inputs=fitted.inputs),
+        params=fitted.params if known is None else known.params,
+        metrics=fitted.metrics if known is None else known.metrics,
+        lineage=_lineage(fitted) if known is None else known.lineage,
         tags={} if run_id is None else {"run": run_id},
     )
     if "champion" in made.aliases:
@@ -104,6 +117,25 @@ def register(settings: Settings, fitted: Fitted, run_id: str | None = None) -> t
         named = set_alias(settings, made.name, "candidate", made.version)
     tagged = set_tag(settings, named, JUDGED, str(verdict))
     return tagged, verdict
+
+
+def repeated(settings: Settings, fitted: Fitted) -> Registered | None:
+    """The newest version with the same model, parameters, figures and code as a fit, if there is one.
+
+    Its hours may be others: where a router decided nothing new, later hours hold the same decisions.
+    """
+    model = described(content_of(fitted.rewards.document()))
+    params, code = _without_hours(fitted.params), code_version()
+    for each in registry.versions(settings, name_of(fitted.rewards.policy)):
+        same = each.files == {MODEL: model} and each.metrics == fitted.metrics
+        if same and _without_hours(each.params) == params and each.lineage.code_version == code:
+            return each
+    return None
+
+
+def is_new(version: Registered, fitted: Fitted) -> bool:
+    """Whether the version holds this very fit, not one of other hours that the fit repeats."""
+    return (version.lineage.since, version.lineage.until) == (fitted.since, fitted.until)
 
 
 def judged(settings: Settings, fitted: Fitted, other: Champion | None) -> Verdict:
@@ -167,6 +199,14 @@ def beside(settings: Settings, first: Registered, second: Registered, until: dat
     )
     found = saved(rows.reward, other, mine, rows.sample_weight)
     return Beside(first.ref, second.ref, since, until, len(rows), found)
+
+
+def _lineage(fitted: Fitted) -> Lineage:
+    return Lineage(code_version(), since=fitted.since, until=fitted.until, inputs=fitted.inputs)
+
+
+def _without_hours(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if name != "fitted_until"}
 
 
 def _fitted_until(version: Registered) -> datetime:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from cogorch_dagster.errors import InvalidInput, Refused
@@ -10,9 +11,12 @@ from cogorch_dagster.features.decision_rewards import DecisionRewards
 from cogorch_dagster.policies.document import canonical_json
 from cogorch_dagster.registry import store as registry
 from cogorch_dagster.registry.records import Lineage, Registered
+from cogorch_dagster.registry.retention import Retention
 from cogorch_dagster.settings import Settings
 
 PREFIX, MODEL = "reward-model-", "model.json"
+NEWEST = 10
+"""So many versions of a policy stay, however old."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,16 @@ def register_reward_model(
     tags: Mapping[str, str] | None = None,
 ) -> Registered:
     """Register a reward model, all of which is a JSON object, as `reward-model-<scope>`."""
-    canonical_json(document)  # Refuses, with its path, what is not JSON.
-    content = json.dumps(document, sort_keys=True, indent=1, allow_nan=False, default=dict).encode()
+    files = {MODEL: content_of(document)}
     return registry.register(
-        settings, name_of(scope), {MODEL: content}, params=params, metrics=metrics, lineage=lineage, tags=tags
+        settings, name_of(scope), files, params=params, metrics=metrics, lineage=lineage, tags=tags
     )
+
+
+def content_of(document: Mapping[str, Any]) -> bytes:
+    """The file of a reward model. Raises InvalidInput for what is not JSON, with its path."""
+    canonical_json(document)
+    return json.dumps(document, sort_keys=True, indent=1, allow_nan=False, default=dict).encode()
 
 
 def champion(settings: Settings, policy_id: str) -> Champion | None:
@@ -70,6 +79,15 @@ def in_use(settings: Settings) -> list[Registered]:
         for each in registry.versions(settings, name)
         if {"champion", "candidate"} & set(each.aliases)
     ]
+
+
+def retention(settings: Settings, newest: int = NEWEST) -> Retention:
+    """How long versions are kept that are not in use: `reward_model_days`, and the newest of each policy for ever.
+
+    Raises:
+        InvalidInput: `newest` is less than 1.
+    """
+    return Retention(PREFIX, timedelta(days=settings.reward_model_days), newest)
 
 
 def rewards_of(settings: Settings, version: Registered) -> DecisionRewards:

@@ -78,6 +78,15 @@ def delete(url: str) -> None:
         return
 
 
+def delete_folder(url: str) -> None:
+    """Delete a folder with all files in it; nothing happens if there is none. Killed meanwhile, it leaves some."""
+    filesystem, path = _open(url)
+    try:
+        filesystem.rm(path, recursive=True)
+    except FileNotFoundError:
+        return
+
+
 def _open(url: str) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
 

@@ -83,8 +83,13 @@ def with_figures(mlflow: "MlflowClient", name: str, found: "Iterable[ModelVersio
         if not token:
             break
     aliases = aliases_of(mlflow, name)
-    data = {run_id: run.data for run_id, run in runs.items()}
-    return [record(each, data[str(each.run_id)].params, data[str(each.run_id)].metrics, aliases) for each in found]
+
+    def figures(run_id: str) -> Any:
+        # A clean-up may have removed the version since it was found; its run can still be read one by one.
+        return (runs[run_id] if run_id in runs else mlflow.get_run(run_id)).data
+
+    data = [(each, figures(str(each.run_id))) for each in found]
+    return [record(each, own.params, own.metrics, aliases) for each, own in data]
 
 
 def with_its_figures(mlflow: "MlflowClient", found: "ModelVersion") -> Registered:

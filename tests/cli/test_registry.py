@@ -46,6 +46,8 @@ def test_versions_are_listed_shown_compared_named_and_measured_again(
     assert beside.code == 0 and beside.json["comparisons"]["reward"]["seeds"] == 2, beside.err
     assert plot.read_bytes().startswith(b"\x89PNG")
 
+    pruned = inside("registry", "prune").output
+    assert pruned == "removed 0 files and 0 unfinished registrations\nold reward models: none\n"
     assert inside("registry", "address").stdout == f"{database_url(mlflow_database)}\n"
 
     unknown = inside("registry", "show", "agent-policy@7").exception
@@ -58,7 +60,7 @@ def test_a_wrong_argument_gives_one_clear_error_without_a_database(cogorch: Run,
     assert "Traceback" not in without.err
     for arguments, message in (
         (("alias", "agent-policy", "best", "1"), "there is no alias 'best'"),
-        (("evaluate", FIRST, "--plot", "a.png"), "needs two versions"),
+        (("evaluate", FIRST, "--plot", "a.png"), "name a second one"),
     ):
         wrong = inside("registry", *arguments).exception
         assert isinstance(wrong, InvalidInput) and message in str(wrong), arguments

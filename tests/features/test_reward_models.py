@@ -140,6 +140,17 @@ def test_a_champion_is_compared_on_decisions_that_it_has_not_seen(mlflow_databas
     assert reward_judging.judged(settings, worse, None).outcome == "worse than the means"
     assert reward_judging.judged(settings, replace(found, newest=None), None).outcome == "too few to compare"
     promote(settings, version.name, version.version)
+
+    # Other hours with the same decisions, fitted to the same share of them, are no other version; its file is mended.
+    path = Path(settings.lake_root, version.folder, "model.json")
+    path.unlink()
+    shifted = fit(settings, POLICY, START - timedelta(seconds=4), START + timedelta(seconds=351), feedback_delay=NOW)
+    assert shifted.since != found.since and shifted.metrics == found.metrics
+    again, verdict = reward_judging.register(settings, shifted)
+    assert (again.ref, again.lineage.since, verdict.outcome) == (version.ref, START, "champion") and path.exists()
+    differing = replace(shifted, feedback_delay=NOW + timedelta(seconds=1))
+    assert reward_judging.repeated(settings, shifted).ref == version.ref
+    assert reward_judging.repeated(settings, differing) is None
     assert calibration_figure(found).startswith(b"\x89PNG")
 
     with pytest.raises(InvalidInput, match=r"made 239 scored decisions .* at least 240"):

@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster import DagsterEventType, RunsFilter
@@ -13,12 +14,13 @@ from cogorch_dagster.lake import catalogue
 from cogorch_dagster.lake.hours import HOUR, floor_hour
 from cogorch_dagster.observations.append import append
 from cogorch_dagster.observations.schema import Observation
+from cogorch_dagster.platform import database
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.policies import store
 from cogorch_dagster.rewards import materialise
 from cogorch_dagster.settings import Settings
 from jobs.run_trimming import trim_runs
-from tests.dagster_layer import draft, run
+from tests.dagster_layer import definitions, draft, run
 from tests.evaluation.traffic import install
 
 PRESENT = floor_hour(datetime.now(UTC))
@@ -58,6 +60,13 @@ def trim(instance: dg.DagsterInstance, **options: float) -> tuple[int, int]:
     return found.deleted, found.kept
 
 
+def upkeep(settings: Settings, config: dict[str, Any] | None = None) -> dg.ExecuteInProcessResult:
+    """All steps but the last, for which there would have to be a registry."""
+    job = definitions(settings).resolve_job_def("clean_up")
+    steps = ["*trim_dagster_history"]
+    return job.execute_in_process(run_config=config or {}, op_selection=steps, raise_on_error=False)
+
+
 def test_old_hours_go_and_their_rollups_stay(settings: Settings) -> None:
     old = PRESENT - timedelta(days=settings.retention_days + 2)
     unscored = old - timedelta(days=1)
@@ -66,10 +75,10 @@ def test_old_hours_go_and_their_rollups_stay(settings: Settings) -> None:
     materialise.materialise_rewards(settings, [old, PRESENT])
     materialise.materialise_rollups(settings, [old, PRESENT])
     stored(settings, unscored)
-    assert run(settings, "clean_up").success
+    assert upkeep(settings).success
     assert hours(settings, "observations") == [unscored, PRESENT], "what is not rolled up is not dropped"
     assert hours(settings, "rollups") == [old, PRESENT]
-    assert run(settings, "clean_up").success
+    assert upkeep(settings).success
 
 
 def test_unreferenced_files_go_when_they_are_old(settings: Settings) -> None:
@@ -82,7 +91,7 @@ def test_unreferenced_files_go_when_they_are_old(settings: Settings) -> None:
         copy.write_bytes(kept.read_bytes())
         moment = (datetime.now(UTC) - timedelta(hours=age)).timestamp()
         os.utime(copy, (moment, moment))
-    assert run(settings, "clean_up").success
+    assert upkeep(settings).success
     assert {path.name for path in kept.parent.iterdir()} == {kept.name, "new.parquet"}
 
 
@@ -100,7 +109,7 @@ def test_old_checkpoints_and_trainings_that_nobody_went_on_with_go(settings: Set
         moment = (datetime.now(UTC) - age).timestamp()
         os.utime(trainings / f"{name}.safetensors", (moment, moment))
     config = {"ops": {"forget_old_checkpoints": {"config": {"keep": 2}}}}
-    assert run(settings, "clean_up", config=config).success
+    assert upkeep(settings, config).success
     assert [each.steps for each in checkpoints.listing(settings)] == [3, 2]
     assert [path.name for path in trainings.iterdir()] == ["young.safetensors"]
 
@@ -113,23 +122,50 @@ def test_old_studies_go_with_what_their_trials_left(settings: Settings) -> None:
         begun(settings, name)
         aged(settings, name, days=age)
     left = shelved(settings, "gone")
-    assert run(settings, "clean_up").success
+    assert upkeep(settings).success
     with transaction(settings) as connection:
         assert [each.name for each in rows(connection)] == ["young"]
     assert not left.exists()
 
 
+def test_reward_models_go_that_are_old_and_not_in_use(mlflow_database: Settings) -> None:
+    from cogorch_dagster.features.reward_registry import register_reward_model
+    from cogorch_dagster.registry import store as registry
+    from cogorch_dagster.registry.aliases import promote
+    from cogorch_dagster.registry.records import Lineage
+
+    settings, name, lineage = mlflow_database, "reward-model-router-core", Lineage("0.1.0")
+    for number, age in enumerate((91, 91, 89, 91), start=1):
+        register_reward_model(settings, "router-core", {"number": number}, params={}, metrics={}, lineage=lineage)
+        registry.register(settings, "agent-policy", {"a.json": b"%d" % number}, params={}, metrics={}, lineage=lineage)
+        milliseconds = timedelta(days=age) / timedelta(milliseconds=1)
+        with database.engine(settings, settings.mlflow_database).begin() as connection:
+            change = "UPDATE model_versions SET creation_time = creation_time - %s WHERE version = %s"
+            connection.exec_driver_sql(change, (milliseconds, number))
+    promote(settings, name, 1)
+    config = {"ops": {"prune_registry": {"config": {"newest_reward_models": 1}}}}
+    for removed in (f"{name}@2", "none"):
+        result = run(settings, "clean_up", config=config)
+        assert result.success
+        (said,) = (
+            each for each in result.all_events if each.is_successful_output and each.step_key == "prune_registry"
+        )
+        assert said.event_specific_data.metadata["versions_removed"].value == removed
+    assert [each.version for each in registry.versions(settings, name)] == [4, 3, 1]
+    assert len(registry.versions(settings, "agent-policy")) == 4, "only reward models go"
+
+
 def test_undecided_candidates_expire(settings: Settings) -> None:
     install(settings)
     candidate = draft(settings)
-    assert run(settings, "clean_up").success
+    assert upkeep(settings).success
     with transaction(settings) as connection:
         assert store.version(connection, candidate.policy_id, candidate.version).status == "draft"
         connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
         connection.exec_driver_sql(
             "UPDATE policy_versions SET created_at = now() - interval '20 days' WHERE version = '1.0.1'"
         )
-    assert run(settings, "clean_up").success
+    assert upkeep(settings).success
     with transaction(settings) as connection:
         assert store.version(connection, candidate.policy_id, candidate.version).status == "expired"
 
@@ -170,8 +206,6 @@ def test_trimming_spares_young_and_unfinished_runs_and_stops_at_its_bounds(setti
         assert (young.deleted, len(run_ids(instance))) == (0, 4)
         assert trim(instance, budget_s=-1) == (0, 0)
         assert trim(instance, most=3) == (3, 0)
-        from tests.dagster_layer import definitions
-
         job = definitions(settings).resolve_job_def("review")
         working = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
         assert trim(instance) == (1, 0)

@@ -134,3 +134,15 @@ def test_features_and_expected_rewards_of_a_router_are_built_checked_and_measure
     found = checks(result)
     assert found["no_leakage"].passed and found["no_look_ahead"].passed
     assert found["rewards_calibrated"].passed and found["no_look_ahead"].metadata["versions"].value == row["version"]
+
+    # Seconds later the hours are others, and the decisions the same.
+    again = (
+        definitions(settings)
+        .resolve_job_def("feature_engineering")
+        .execute_in_process(
+            run_config={"ops": {"reward_models": hours}}, asset_selection=[dg.AssetKey("reward_models")]
+        )
+    )
+    (repeated,) = metadata(again, "reward_models")["reward_models"]
+    assert row["registered"] == "new" and repeated["registered"].startswith("unchanged since 20")
+    assert repeated["version"] == row["version"] and "so there is no new version" in repeated["outcome"]

@@ -163,6 +163,9 @@ def test_the_lake_may_be_anywhere_that_fsspec_knows(mlflow_database: Settings) -
     elsewhere = mlflow_database.model_copy(update={"lake": f"memory://{mlflow_database.database}/" + "deep/" * 50})
     made = registered(elsewhere)
     assert store.load(elsewhere, store.find(elsewhere, made.ref))["notes.md"] == b"# why\n"
+    blobs.write(f"{elsewhere.lake_root}/registry/{made.name}/killed/artifacts/notes.md", b"# half\n")
+    assert pruning.prune(elsewhere) == pruning.Pruned(0, 1) and pruning.prune(elsewhere) == pruning.Pruned(0, 0)
+    assert set(store.load(elsewhere, made)) == {"params.json", "notes.md"}
     # Not where it was registered, but where the settings say.
     with pytest.raises(Refused, match="is gone"):
         store.load(mlflow_database, made)
