@@ -99,6 +99,7 @@ def tuned_hyperparameters(
                 settings,
                 study,
                 seeds=config.fresh_seeds,
+                workers=config.workers,
                 progress=lambda done, total: context.log.info(f"confirmed on {done} of {total} fresh seeds"),
                 selected=lambda now: context.log.info(_finalist_said(now)),
                 stop=stop,

@@ -117,7 +117,8 @@ def spread(settings: Settings, name: str, trials: int, workers: int) -> float:
 def with_one_killed(settings: Settings, trials: int) -> dict[str, Any]:
     """Two workers, of which one is killed in a training once a quarter of the trials has ended."""
     study = begun(settings, "killed", sampler="random")
-    command = [sys.executable, "-m", "cogorch_dagster.tuning.worker", study.name, str(trials), str(os.getpid())]
+    module, task = "cogorch_dagster.tuning.worker", ("trials", str(trials))
+    command = [sys.executable, "-m", module, study.name, str(os.getpid()), *task]
     environment = {**os.environ, "COGORCH_HOME": str(settings.home), "OMP_NUM_THREADS": "1"}
     victim, watching = subprocess.Popen(command, env=environment), Trials(settings, study)
     while sum(each.state == "complete" for each in watching.all()) < trials // 4:

@@ -86,5 +86,5 @@ def confirmed(act: "Callable[[Callable[[int, int], None]], Found]") -> "Found | 
     try:
         return act(lambda done, total: say(f"confirmed on {done} of {total} fresh seeds"))
     except Interrupted:
-        say("the confirmation was stopped; nothing of it is kept")
+        say("the confirmation was stopped; there is no result yet, the same command goes on")
         return None

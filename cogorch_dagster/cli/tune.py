@@ -102,10 +102,10 @@ def run(
         with progress_shown(found.name, trials) as show:
             outcome = search.run(settings, found, trials, workers=workers, progress=show, stop=stop)
         goes_on = outcome.ended and not stop()
-        finals = chosen(settings, found, stop) if goes_on else standing(settings, found)
+        finals = chosen(settings, found, stop, workers) if goes_on else standing(settings, found)
         ended = Concluded()
         if (confirm or propose) and finals.winner is not None and not stop():
-            ended = concluded(settings, found, seeds, stop, propose=propose, actor=actor)
+            ended = concluded(settings, found, seeds, stop, workers=workers, propose=propose, actor=actor)
     pictures = [] if plot is None else plotted(settings, found, plot)
     value = outcome_value(outcome, finals, ended) | {"pictures": pictures}
     out.result(value, lambda: show_outcome(outcome, finals, ended))

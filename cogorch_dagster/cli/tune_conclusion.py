@@ -39,20 +39,27 @@ class Concluded:
         return {"registered": self.registered, "proposed": self.proposed}
 
 
-def chosen(settings: "Settings", study: "Study", stop: Stop) -> "Finals":
+def chosen(settings: "Settings", study: "Study", stop: Stop, workers: int = 1) -> "Finals":
     """Train the finalists until one has won, or until `stop` says so."""
     from cogorch_dagster.tuning.finalists import decide, standing
     from cogorch_dagster.tuning.objective import Interrupted
 
     try:
-        return decide(settings, study, progress=_told, stop=stop)
+        return decide(settings, study, workers=workers, progress=_told, stop=stop)
     except Interrupted:
         say("the finalists' trainings were stopped; the same command goes on")
         return standing(settings, study)
 
 
 def concluded(
-    settings: "Settings", study: "Study", seeds: int | None, stop: Stop, *, propose: bool, actor: str | None
+    settings: "Settings",
+    study: "Study",
+    seeds: int | None,
+    stop: Stop,
+    *,
+    workers: int = 1,
+    propose: bool,
+    actor: str | None,
 ) -> Concluded:
     """Confirm the winner on fresh seeds; one that is better is registered and, where that is asked for, proposed.
 
@@ -61,7 +68,7 @@ def concluded(
     """
     from cogorch_dagster.tuning.confirmation import confirm
 
-    found = confirmed(lambda told: confirm(settings, study, seeds=seeds, progress=told, stop=stop))
+    found = confirmed(lambda told: confirm(settings, study, seeds=seeds, workers=workers, progress=told, stop=stop))
     if found is None:
         return Concluded()
     if found.found.verdict != "better":

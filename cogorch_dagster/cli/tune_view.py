@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cogorch_dagster.cli.output import fields, say, table
+from cogorch_dagster.cli.pictures import require_folder, write_picture
 from cogorch_dagster.cli.training_options import first_line
 from cogorch_dagster.cli.tune_conclusion import NOTHING_FOUND, Concluded, finals_value, show_concluded, show_finals
 
@@ -171,7 +172,6 @@ def show_trials(trials: "list[Trial]", limit: int, objectives: "tuple[Objective,
 
 def plotted(settings: "Settings", study: "Study", folder: Path) -> list[str]:
     """Write the pictures that the study has enough trials for; their paths."""
-    from cogorch_dagster.errors import InvalidInput
     from cogorch_dagster.tuning.importance import importances
     from cogorch_dagster.tuning.pictures import history, importance_figure, pareto_figure
     from cogorch_dagster.tuning.trials import Trials
@@ -186,14 +186,9 @@ def plotted(settings: "Settings", study: "Study", folder: Path) -> list[str]:
         drawn["importance"] = lambda: importance_figure(shares)
     if len(objectives) > 1 and front:
         drawn["pareto"] = lambda: pareto_figure(every, front, objectives)
-    paths = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, draw in drawn.items():
-            path = folder / f"{study.name}-{name}.png"
-            path.write_bytes(draw())
-            paths.append(str(path))
-            say(f"written: {path}")
-    except OSError as error:
-        raise InvalidInput(f"pictures cannot be written to {folder}: {error}") from error
-    return paths
+    require_folder(folder)
+    paths = [folder / f"{study.name}-{name}.png" for name in drawn]
+    for path, draw in zip(paths, drawn.values(), strict=True):
+        write_picture(path, draw())
+        say(f"written: {path}")
+    return [str(path) for path in paths]

@@ -18,6 +18,7 @@ from cogorch_dagster.tuning import study as hyperparameters
 from cogorch_dagster.tuning.difference import LEVEL, Difference, difference
 from cogorch_dagster.tuning.finalists import Told
 from cogorch_dagster.tuning.fresh import fresh_seed, fresh_training
+from cogorch_dagster.tuning.pairs import paired
 from cogorch_dagster.tuning.studies import Planned, Study
 from cogorch_dagster.tuning.study import Plan
 
@@ -68,6 +69,7 @@ def confirm(
     study: Study[Plan],
     *,
     seeds: int | None = None,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     selected: Callable[[Told], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -80,6 +82,7 @@ def confirm(
 
     Args:
         seeds: 3 to 1000; without it, as many as the study was confirmed on before, or 10.
+        workers: processes of this machine, 1 to 256; 1 is the caller's own. The result is the same.
         progress: called with the seeds done and their number.
         selected: called after each further training of a finalist.
         stop: asked after every step of a training.
@@ -89,14 +92,18 @@ def confirm(
         Refused: `no_winner`: as `finalists.winner_of`. `seeds_fixed`: the study was confirmed on another number.
             `training_diverged`: the version in force or the winner cannot be trained on a fresh seed, so that nothing
             is shown.
-        objective.Interrupted: `stop` said so; nothing of the confirmation is stored, but the finalists' trainings are.
+        objective.Interrupted: `stop` said so; there is no result, and what was trained is not trained again.
+        Unavailable: PostgreSQL cannot be reached, or all workers died.
     """
     seeds = settled(settings, study, seeds)
-    finals = finalists.decide(settings, study, progress=selected, stop=stop)
+    finals = finalists.decide(settings, study, workers=workers, progress=selected, stop=stop)
     winner = finalists.winner_of(study, finals)
     if is_in_force(study.plan, winner.params):
         return None
-    found = confirmed(settings, study, winner.number, winner.params, seeds=seeds, progress=progress, stop=stop)
+    found = _same(settings, study, winner.number, winner.params, seeds)
+    if found is None:
+        values = paired(settings, study, winner.number, seeds, workers=workers, progress=progress, stop=stop)
+        found = _confirmation(study, winner.number, winner.params, difference(values[0], values[1]))
     chosen = [each.document() for each in finals.finalists]
     with transaction(settings) as connection:
         hyperparameters.end(connection, study.name, found.document() | ({"finalists": chosen} if chosen else {}))
@@ -122,11 +129,10 @@ def confirmed(
         As `confirm`; `unknown_study`.
     """
     plan, number = study.plan, settled(settings, study, seeds)
-    fresh, before = fresh_seeds(plan, number), _before(settings, study)
-    if before is not None and (before.trial, before.params, before.seeds) == (trial, dict(params), fresh):
+    if (before := _same(settings, study, trial, params, number)) is not None:
         return before
     found = compared(plan, params, plan.current, seeds=number, progress=progress, stop=stop)
-    return Confirmation(study.name, trial, dict(params), plan.version, fresh, found)
+    return _confirmation(study, trial, params, found)
 
 
 def settled(settings: Settings, study: Study[Planned], seeds: int | None) -> int:
@@ -211,6 +217,19 @@ def fresh_seeds(plan: Planned, seeds: int) -> tuple[int, ...]:
 
 def _return(plan: Planned, params: Mapping[str, Any], place: int, stop: Callable[[], bool] | None) -> float:
     return fresh_training(plan, params, "confirmation", place, stop).normalised
+
+
+def _confirmation(study: Study[Planned], trial: int, params: Mapping[str, Any], found: Difference) -> Confirmation:
+    fresh = fresh_seeds(study.plan, len(found.differences))
+    return Confirmation(study.name, trial, dict(params), study.plan.version, fresh, found)
+
+
+def _same(
+    settings: Settings, study: Study[Planned], trial: int, params: Mapping[str, Any], seeds: int
+) -> Confirmation | None:
+    """The study's result where it is of this trial on these seeds."""
+    before, asked = _before(settings, study), (trial, dict(params), fresh_seeds(study.plan, seeds))
+    return before if before is not None and (before.trial, before.params, before.seeds) == asked else None
 
 
 def _before(settings: Settings, study: Study[Planned]) -> Confirmation | None:

@@ -5,7 +5,7 @@ trainings alone, on seeds that neither the search nor the confirmation has, the 
 finalist after the other being dropped (`rejection.py`). Those who are compared have equally many trainings: shrinking
 their means towards a common one, which would take out what luck is left, does not change their order.
 
-Each training is noted with its trial when it is done. Any number of processes may work on it at once; none waits.
+Each training is noted with its trial when it is done, and any number of processes share them (`sharing.py`).
 """
 
 import time
@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from cogorch_dagster.errors import Refused, Unavailable
+from cogorch_dagster.errors import InvalidInput, Refused, Unavailable
 from cogorch_dagster.settings import Settings
 from cogorch_dagster.tuning.difference import half_width
 from cogorch_dagster.tuning.fresh import fresh_training
 from cogorch_dagster.tuning.journal import error_text
 from cogorch_dagster.tuning.objective import Interrupted, Measured
 from cogorch_dagster.tuning.rejection import Contest, contest, most_looks
+from cogorch_dagster.tuning.sharing import Piece, finish
 from cogorch_dagster.tuning.study import Plan, Study
 from cogorch_dagster.tuning.trials import Trial, Trials
 
@@ -30,6 +31,8 @@ Stop = Callable[[], bool]
 Training = Callable[[Plan, Mapping[str, Any], int, Stop], Measured]
 
 _NOTE = "finalist "
+# What the further trainings of a trial came to, by their place, in order.
+_Notes = dict[int, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ def decide(
     settings: Settings,
     study: Study,
     *,
+    workers: int = 1,
     progress: Callable[[Told], None] | None = None,
     stop: Stop = lambda: False,
     train: Training | None = None,
@@ -134,31 +138,32 @@ def decide(
     A training that fails drops its finalist. Where the study gets more trials later, it may have other finalists.
 
     Args:
-        progress: called after each training here.
+        workers: processes of this machine, 1 to 256; 1 is the caller's own.
+        progress: called for each training that is done meanwhile, here or elsewhere.
         stop: asked between the steps of a training.
-        train: what is measured; without it, the real training.
+        train: what is measured; without it, the real training. For one worker.
 
     Returns:
         Finals with a winner, which may be what is in force; without one as `Finals.winner`.
 
     Raises:
+        InvalidInput: `train` is given for several workers.
         Refused: `unknown_study`: it was deleted meanwhile.
         objective.Interrupted: `stop` said so; the finished trainings are kept.
-        Unavailable: PostgreSQL cannot be reached.
+        Unavailable: PostgreSQL cannot be reached, or all workers died.
     """
-    trials, train, order = Trials(settings, study), train or _real, np.random.default_rng()
+    if workers > 1 and train is not None:
+        raise InvalidInput("a training of the caller's own is done by one worker; other processes train as studies do")
+    trials = Trials(settings, study)
+
+    def do(piece: Piece) -> dict[str, Any]:
+        number, place = piece[0], int(piece[1].removeprefix(_NOTE))
+        return _outcome(study.plan, trials.ended[number].params, place, train or _real, stop)
+
     try:
-        finals, now = _look(trials)
-        while now.open:
-            # In whatever order, it comes to the same; processes that share the work seldom meet in a random one.
-            number, place = now.open[int(order.integers(len(now.open)))]
-            params = next(each.trial.params for each in finals.finalists if each.trial.number == number)
-            kept = trials.note(number, f"{_NOTE}{place}", _outcome(study.plan, params, place, train, stop))
-            finals, now = _look(trials)
-            if progress is not None:
-                value, error = kept.get("normalised"), kept.get("error")
-                progress(Told(number, place, value, error, finals.done, finals.total))
-        return finals
+        watched = _Watched(trials, progress)
+        finish(settings, trials, ("finalists",), left=watched.left, do=do, workers=workers, stop=stop)
+        return watched.finals
     finally:
         trials.close()
 
@@ -190,13 +195,32 @@ def finalists_of(plan: Plan, trials: list[Trial]) -> list[Trial]:
     return found if complete else []
 
 
-def _look(trials: Trials) -> tuple[Finals, Contest]:
+class _Watched:
+    """A contest as it goes on, here and elsewhere: tells of each training since the last look."""
+
+    def __init__(self, trials: Trials, progress: Callable[[Told], None] | None) -> None:
+        self._trials, self._progress = trials, progress
+        self.finals, _, notes = _look(trials)
+        self._known = {(number, place) for number, own in notes.items() for place in own}
+
+    def left(self) -> list[Piece]:
+        """What has to be trained next."""
+        self.finals, now, notes = _look(self._trials)
+        fresh = [(n, place) for n, own in notes.items() for place in own if (n, place) not in self._known]
+        self._known |= set(fresh)
+        for done, (number, place) in enumerate(fresh, start=self.finals.done - len(fresh) + 1):
+            kept = notes[number][place]
+            if self._progress is not None:
+                value, error = kept.get("normalised"), kept.get("error")
+                self._progress(Told(number, place, value, error, done, self.finals.total))
+        return [(number, f"{_NOTE}{place}") for number, place in now.open]
+
+
+def _look(trials: Trials) -> tuple[Finals, Contest, dict[int, _Notes]]:
     plan, every = trials.study.plan, trials.all()
-    if plan.selection is None:
-        return Finals((), trials.best()), Contest((), {}, ())
     arms = {each.number: each for each in finalists_of(plan, every)}
-    if not arms:
-        return Finals((), None), Contest((), {}, ())
+    if plan.selection is None or not arms:
+        return Finals((), trials.best()), Contest((), {}, ()), {}
     notes = {number: _notes(trials, number) for number in arms}
     lengths = plan.selection.lengths(len(arms))
     seen = {number: {place: kept.get("normalised") for place, kept in own.items()} for number, own in notes.items()}
@@ -205,16 +229,15 @@ def _look(trials: Trials) -> tuple[Finals, Contest]:
     finalists = tuple(_finalist(arms[number], notes[number], now.dropped.get(number)) for number in ranked)
     winner = None if now.winner is None else arms[now.winner]
     done = sum(len(each.returns) + (each.error is not None) for each in finalists)
-    return Finals(finalists, winner, done, most_looks(lengths)), now
+    return Finals(finalists, winner, done, most_looks(lengths)), now, notes
 
 
-def _notes(trials: Trials, number: int) -> dict[int, Mapping[str, Any]]:
-    """By its place what each further training of a trial came to."""
+def _notes(trials: Trials, number: int) -> _Notes:
     found = {int(n.removeprefix(_NOTE)): kept for n, kept in trials.notes(number).items() if n.startswith(_NOTE)}
     return dict(sorted(found.items()))
 
 
-def _finalist(trial: Trial, notes: Mapping[int, Mapping[str, Any]], dropped: int | None) -> Finalist:
+def _finalist(trial: Trial, notes: _Notes, dropped: int | None) -> Finalist:
     # A study that had other finalists before may know more than this contest looked at.
     places = [place for place in notes if dropped is None or place < dropped or "error" in notes[place]]
     returns = tuple(notes[place]["normalised"] for place in places if "normalised" in notes[place])

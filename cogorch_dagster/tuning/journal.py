@@ -74,7 +74,7 @@ class Journal:
             Unavailable: the server cannot be reached. ConnectionLost: within a transaction.
         """
         if not self._open:
-            return self._read_alone(log_number_from)
+            return [row[0] for row in self._alone(_READ, (self.study, log_number_from))]
         if self._base < 0 or log_number_from < self._base:
             fresh = self._entries[len(self._entries) - len(self._fresh) :]
             self._entries = self._read(log_number_from) + fresh
@@ -160,11 +160,16 @@ class Journal:
         held = {_signed((upper << 32) | lower) for upper, lower in self._connected().execute(_HELD).fetchall()}
         return {worker for key, worker in keys.items() if key in held}
 
+    def hold(self, what: str) -> bool:
+        """Whether nobody else holds a thing of this study; then this connection does for as long as it lives."""
+        query = "SELECT pg_try_advisory_lock(%s)"
+        return bool(self._alone(query, (_key("held", self.study, what),))[0][0])
+
     def close(self) -> None:
         """Give the connection back; the worker counts as dead until the next use."""
         import psycopg
 
-        if self._connection is not None and self.worker is not None:
+        if self._connection is not None:
             # At once, not when the server gets to ending the connection.
             with suppress(psycopg.Error):
                 self._connection.execute("SELECT pg_advisory_unlock_all()")
@@ -183,15 +188,16 @@ class Journal:
     def _read(self, number: int) -> list[Entry]:
         return [row[0] for row in self._connected().execute(_READ, (self.study, number)).fetchall()]
 
-    def _read_alone(self, number: int) -> list[Entry]:
+    def _alone(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """The rows of a statement outside of a transaction."""
         import psycopg
 
         try:
-            return self._read(number)
+            return self._connected().execute(query, values).fetchall()
         except (psycopg.OperationalError, psycopg.InterfaceError):
             # It may have broken long ago, while the process trained.
             self._drop()
-            return self._read(number)
+            return self._connected().execute(query, values).fetchall()
 
     def _connected(self) -> "psycopg.Connection[Any]":
         if self._connection is None or self._connection.closed:

@@ -110,8 +110,8 @@ def run(
         lost = 0
         if workers == 1:
             work(watched.trials, trials, objective, stop=stop, told=watched.tell)
-        else:
-            lost = share(settings, study.name, trials, workers, look=watched.look, stop=stop)
+        elif not watched.look():
+            lost = share(settings, study.name, ("trials", str(trials)), workers, look=watched.look, stop=stop)
         watched.look()
         return watched.outcome(lost)
     finally:

@@ -65,7 +65,7 @@ class Trials:
     """A study's trials, as one worker takes part in them; for one thread.
 
     Args:
-        worker: a name that no other process has; None: only to read and to note.
+        worker: a name that no other process has; None: only to read, to note and to claim notes.
     """
 
     def __init__(self, settings: Settings, study: Study, worker: str | None = None) -> None:
@@ -175,6 +175,16 @@ class Trials:
             As `take`. InvalidInput: there is no such trial, or it has not ended.
         """
         return self._whole(lambda: self._with_note(number, name, value))
+
+    def claim(self, number: int, name: str) -> bool:
+        """Whether a note is neither recorded nor claimed by a process that lives; then this one has it until `close`.
+
+        Who loses the connection meanwhile loses the claim too; then whichever of two records first stands.
+
+        Raises:
+            Unavailable: the server cannot be reached.
+        """
+        return self._journal.hold(f"{number}:{name}") and name not in self.notes(number)
 
     def notes(self, number: int) -> dict[str, Any]:
         """What `note` has recorded for a trial by now, by name, in the order in which it was."""

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO
 
 from cogorch_dagster.errors import Unavailable
@@ -27,7 +27,7 @@ def worker_name() -> str:
 def share(
     settings: Settings,
     study: str,
-    trials: int,
+    task: Sequence[str],
     workers: int,
     *,
     look: Callable[[], bool],
@@ -36,8 +36,8 @@ def share(
     """Let processes work on a study until they have ended, or `stop` says so; how many of them died.
 
     Args:
-        trials: that the study is to have.
-        look: called while they work, and at the end; says whether the study has all its trials.
+        task: what they do of it, as `worker.py` has it.
+        look: called while they work, and at the end; says whether all is done.
 
     Raises:
         Unavailable: all of them died while there was work left.
@@ -45,7 +45,7 @@ def share(
     with tempfile.TemporaryFile("w+") as log:
         begun: list[subprocess.Popen[bytes]] = []
         try:
-            begun += (_started(settings, study, trials, log) for _ in range(workers))
+            begun += (_started(settings, study, task, log) for _ in range(workers))
             while any(process.poll() is None for process in begun) and not stop():
                 look()
                 time.sleep(POLL_S)
@@ -56,14 +56,14 @@ def share(
         if not look() and lost == workers and not stop():
             log.seek(0)
             raise Unavailable(
-                f"all {workers} workers died; what they had begun is gone on with by the next search. "
+                f"all {workers} workers died; what they had begun is gone on with by the next run. "
                 f"Their last words: {log.read()[-2000:].strip() or '(none)'}"
             )
         return lost
 
 
-def _started(settings: Settings, study: str, trials: int, log: IO[str]) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "cogorch_dagster.tuning.worker", study, str(trials), str(os.getpid())]
+def _started(settings: Settings, study: str, task: Sequence[str], log: IO[str]) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "cogorch_dagster.tuning.worker", study, str(os.getpid()), *task]
     return subprocess.Popen(
         command, env=_environment(settings), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log
     )

@@ -3,16 +3,23 @@
 import os
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from cogorch_dagster.errors import CogorchError, Refused
 from cogorch_dagster.fleet.parameters import default_parameters
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.settings import Settings
+from cogorch_dagster.tuning import search, sharing, worker
 from cogorch_dagster.tuning.budget import QUICK
+from cogorch_dagster.tuning.finalists import decide
 from cogorch_dagster.tuning.halving.study import begin, planned
 from cogorch_dagster.tuning.studies import rows
+from cogorch_dagster.tuning.study import Study, get
 from tests.cli.conftest import COMMAND, Inside, Run
+from tests.tuning.tiny import measured
 
 SMALL = ("--fleets", "2", "--episodes", "1", "--trainings", "1")
 FEW = ("--finalists", "2", "--finalist-trainings", "2")
@@ -57,6 +64,38 @@ def test_a_study_is_run_shown_and_confirmed(cogorch: Run, inside: Inside, seeded
 
     other = inside("tune", "run", *options, "--seed", "1", "--study", "night").exception
     assert isinstance(other, Refused) and "its seed is 0, not 1" in str(other)
+
+
+def test_workers_search_choose_and_confirm(
+    inside: Inside, seeded: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks: list[tuple[str, int]] = []
+
+    def share(settings: Settings, study: str, task: Sequence[str], workers: int, **_: object) -> int:
+        """What one of the workers does, in this process, as another would import for seconds."""
+        tasks.append((task[0], workers))
+        if task[0] == "finalists":
+            # So that it is not what is in force that wins.
+            decide(settings, begun(), train=lambda plan, params, *_: measured(float(params != plan.current)))
+        else:
+            before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+            worker.main(study, os.getppid(), task)
+            signal.signal(signal.SIGINT, before[0])
+            signal.signal(signal.SIGTERM, before[1])
+        return 0
+
+    def begun() -> Study:
+        with transaction(seeded) as connection:
+            return get(connection, "night")
+
+    for module in (search, sharing):
+        monkeypatch.setattr(module, "share", share)
+    options = ("ethical", *SMALL, "--calibration", small_fleet(tmp_path), "--sampler", "random", *FEW)
+    command = ("tune", "run", *options, "--trials", "4", "--study", "night", "--confirm", "--seeds", "3")
+    ran = inside(*command, "--workers", "2")
+    assert ran.exit_code == 0, ran.output
+    assert tasks == [("trials", 2), ("finalists", 2), ("confirmation", 2)]
+    assert (begun().result or {})["trial"] > 0 and "confirmed on 3 of 3 fresh seeds" in ran.output
 
 
 def test_ctrl_c_keeps_the_study_and_the_same_command_goes_on(cogorch: Run, seeded: Settings, tmp_path: Path) -> None:

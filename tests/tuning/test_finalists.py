@@ -1,15 +1,22 @@
 """The finalists: who they are, that further trainings alone decide, and that each of these is made once."""
 
 import math
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from cogorch_dagster.errors import Refused, Unavailable
+from cogorch_dagster.errors import InvalidInput, Refused, Unavailable
 from cogorch_dagster.platform.database import transaction
 from cogorch_dagster.settings import Settings
+from cogorch_dagster.tuning import finalists, sharing
 from cogorch_dagster.tuning import study as studies
+from cogorch_dagster.tuning.budget import Budget
 from cogorch_dagster.tuning.confirmation import confirm, fresh_seeds
 from cogorch_dagster.tuning.finalists import Finals, Told, decide, finalists_of, standing, winner_of
 from cogorch_dagster.tuning.fresh import fresh_seed, fresh_training
@@ -24,6 +31,10 @@ from tests.tuning.tiny import PPO, begun, measured, plan, space
 PICK = Selection(finalists=3, trainings=3)
 # Of the four of them, three looks at each: 2, 2 and 3, so 10 at most.
 TOTAL = 2 + 2 + 3 + 3
+CUT = """
+SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+WHERE application_name = 'cogorch tuning' AND datname = current_database()
+"""
 
 
 def searched(settings: Settings, scores: list[float], **changes: Any) -> Study:
@@ -166,7 +177,9 @@ def test_what_another_process_recorded_first_stands(settings: Settings) -> None:
     def slow(given: Plan, params: Any, place: int, stop: Stop) -> Measured:
         made.append(place)
         if len(made) == 1:
-            # Meanwhile all is done elsewhere.
+            # It loses its connection, and meanwhile all is done elsewhere.
+            with transaction(settings) as connection:
+                connection.execute(sa.text(CUT))
             decide(settings, study, train=inner)
         return measured(-9.0)
 
@@ -222,3 +235,54 @@ def test_a_finalist_is_really_trained_and_each_time_on_other_seeds(settings: Set
     assert winner_of(study, finals) == best.trial
     with transaction(settings) as connection:
         assert studies.get(connection, study.name).plan.selection == Selection(1, 3)
+
+
+def test_two_processes_choose_whom_one_does(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The same trials, so the same trainings.
+    alone, shared = (searched(settings, [0.1, 0.9, 0.8], name=name, selection=Selection(2, 2)) for name in ("a", "b"))
+    finals, told = decide(settings, alone), list[Told]()
+    assert finals.winner is not None and not any(each.error for each in finals.finalists)
+
+    def here(*_: Any) -> Measured:
+        raise AssertionError("trained by the one that watches")
+
+    monkeypatch.setattr(finalists, "fresh_training", here)
+    found = decide(settings, shared, workers=2, progress=told.append)
+    assert [each.document() for each in found.finalists] == [each.document() for each in finals.finalists]
+    assert winner_of(shared, found).params == winner_of(alone, finals).params
+    assert len({(each.trial, each.place) for each in told}) == len(told) == found.done == found.total
+    assert [each.done for each in told] == list(range(1, found.total + 1))
+    # Nothing is left, so no process is started.
+    monkeypatch.setattr(sharing, "share", here)
+    assert decide(settings, shared, workers=2) == found
+    with pytest.raises(InvalidInput, match="done by one worker"):
+        decide(settings, shared, workers=2, train=here)
+
+
+def test_a_killed_processs_training_is_done_by_another(settings: Settings) -> None:
+    # Far longer than the test, so that the kill meets it.
+    study = searched(settings, [0.1, 0.9], selection=Selection(1, 1), budget=Budget(100_000, 2, 2, 1))
+    train = Trainings(settings, study, lambda number, _: float(number))
+    command = [sys.executable, "-m", "cogorch_dagster.tuning.worker", study.name, str(os.getpid()), "finalists"]
+    child = subprocess.Popen(command)
+    try:
+        deadline = time.monotonic() + 60
+        while not locks(settings):
+            assert time.monotonic() < deadline and child.poll() is None
+            time.sleep(0.05)
+        with pytest.raises(Interrupted):
+            # What it is at is left to it.
+            decide(settings, study, train=train, stop=lambda: True)
+        assert train.made == [(1, 0)]
+    finally:
+        child.kill()
+        child.wait(30)
+    finals = decide(settings, study, train=train)
+    assert train.made == [(1, 0), (0, 0)] and winner_of(study, finals).number == 1
+
+
+def locks(settings: Settings) -> int:
+    """Advisory locks that are held in this database."""
+    query = "SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database WHERE locktype = 'advisory' AND granted"
+    with transaction(settings) as connection:
+        return int(connection.execute(sa.text(query + " AND datname = current_database()")).scalar_one())

@@ -13,6 +13,7 @@ import pytest
 from cogorch_dagster.agents.training.joint import JointTraining
 from cogorch_dagster.errors import InvalidInput, Unavailable
 from cogorch_dagster.settings import Settings
+from cogorch_dagster.tuning import search
 from cogorch_dagster.tuning.budget import Budget
 from cogorch_dagster.tuning.objective import Measured, measure, score
 from cogorch_dagster.tuning.sampling import SAMPLERS
@@ -150,7 +151,7 @@ def until(condition: Any) -> None:
 def test_a_killed_workers_trial_is_taken_over_without_loss_or_repetition(settings: Settings) -> None:
     # The first training is far longer than the test, so that the kill meets it.
     study = begun(settings, budget=Budget(100_000, 2, 2, 1))
-    command = [sys.executable, "-m", "cogorch_dagster.tuning.worker", study.name, "6", str(os.getpid())]
+    command = [sys.executable, "-m", "cogorch_dagster.tuning.worker", study.name, str(os.getpid()), "trials", "6"]
     child = subprocess.Popen(command)
     trials = Trials(settings, study, "watching")
     try:
@@ -192,7 +193,7 @@ def test_what_a_slow_worker_brings_too_late_does_not_count(settings: Settings) -
     quick.close()
 
 
-def test_workers_share_the_trials(settings: Settings) -> None:
+def test_workers_share_the_trials(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     study = begun(settings)
     here = Trials(settings, study, "here")
     held = here.take(4)
@@ -206,11 +207,12 @@ def test_workers_share_the_trials(settings: Settings) -> None:
             assert here.finish(held.number, score(measured), measured, 0.0)
         return done == 4
 
-    assert share(settings, study.name, 4, 1, look=look, stop=bool) == 0
+    assert share(settings, study.name, ("trials", "4"), 1, look=look, stop=bool) == 0
     workers = [each.worker for each in here.all()]
     here.close()
     assert workers[0] == "here" and len(set(workers[1:])) == 1 and workers[1] != "here"
-    # Nothing is left to two more.
+    # Nothing is left to two more, and they are not started.
+    monkeypatch.setattr(search, "share", lambda *_, **__: pytest.fail("started"))
     found = run(settings, study, 4, workers=2)
     assert found.count("complete") == len(found.trials) == 4 and found.lost == 0
     assert len({str(each.params) for each in found.trials}) == 4
@@ -218,7 +220,7 @@ def test_workers_share_the_trials(settings: Settings) -> None:
 
 def test_workers_that_all_die_are_reported(settings: Settings) -> None:
     with pytest.raises(Unavailable, match=r"all 1 workers died[^!]*there is no study 'gone'"):
-        share(settings, "gone", 1, 1, look=bool, stop=bool)
+        share(settings, "gone", ("trials", "1"), 1, look=bool, stop=bool)
 
 
 def test_impossible_numbers(settings: Settings) -> None:
