@@ -31,7 +31,8 @@ from cogorch_dagster.cli import (
     token,
     tune,
 )
-from cogorch_dagster.cli.output import EXIT_CODES, examples, report_error
+from cogorch_dagster.cli.failures import EXIT_CODES, UsageError, report_error, report_usage, require_text
+from cogorch_dagster.cli.output import examples
 from cogorch_dagster.errors import CogorchError
 
 app = typer.Typer(
@@ -74,10 +75,16 @@ app.add_typer(token.app, name="token", short_help="Who may talk to the service."
 
 def main() -> None:
     """Entry point of the console script."""
+    arguments = sys.argv[1:]
+    as_json = "--json" in arguments
     try:
-        app(prog_name="cogorch")
+        require_text(arguments)
+        # Not standalone: a usage error comes out of here instead of ending the process, and an exit code comes back.
+        sys.exit(app(prog_name="cogorch", standalone_mode=False))
+    except UsageError as error:
+        sys.exit(report_usage(error, as_json))
     except CogorchError as error:
-        sys.exit(report_error(error))
+        sys.exit(report_error(error, as_json))
     except KeyboardInterrupt:
         sys.exit(130)
     except SystemError as error:

@@ -104,7 +104,7 @@ def _agents(names: str) -> "tuple[AgentName, ...]":
 
     wanted = [name.strip() for name in names.split(",")]
     if unknown := sorted(set(wanted) - set(AGENTS)):
-        raise InvalidInput(f"there is no agent {', '.join(unknown)}; the agents are {', '.join(AGENTS)}")
+        raise InvalidInput(f"there is no agent {', '.join(map(repr, unknown))}; the agents are {', '.join(AGENTS)}")
     return tuple(agent for agent in AGENTS if agent in wanted)
 
 

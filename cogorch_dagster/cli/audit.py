@@ -26,7 +26,9 @@ app = typer.Typer(
 def log(
     subject: Annotated[str | None, typer.Option(help="A policy, a version, flag:NAME or token:NAME.")] = None,
     event: Annotated[str | None, typer.Option(help="Such as version.activated.")] = None,
-    before: Annotated[int | None, typer.Option(help="Only records with a smaller number, for paging.")] = None,
+    before: Annotated[
+        int | None, typer.Option(min=1, max=2**63 - 1, help="Only records with a smaller number, for paging.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000)] = 30,
     as_json: JsonOption = False,
 ) -> None:

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cogorch_dagster.cli.output import JsonOption, Output, examples, fields, load_settings, say, table, text, when
+from cogorch_dagster.cli.pictures import IMAGES, image_of, require_image, write_picture
+from cogorch_dagster.cli.policy_options import names_version
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from cogorch_dagster.evaluation.report import Evaluation, Report
+    from cogorch_dagster.evaluation.report import Evaluation
     from cogorch_dagster.evaluation.router import RouterEvaluation
 
 EVALUATE_EPILOG = examples(
@@ -19,7 +21,6 @@ EVALUATE_EPILOG = examples(
     "cogorch evaluate --policy new.yaml --features none",
 )
 _VALUE = ("value", "95 % interval")
-_IMAGES = ("png", "svg", "pdf")
 
 
 def evaluate(
@@ -53,15 +54,14 @@ def evaluate(
     Exit code 3 when the decisions cannot answer; the reason is printed, with --json as {"refusal": {"reason", ...}}.
     """
     out = Output(as_json)
-    from cogorch_dagster.errors import InvalidInput
     from cogorch_dagster.evaluation.document import report_document
+    from cogorch_dagster.evaluation.forest import forest_plot
     from cogorch_dagster.evaluation.measurement import period
     from cogorch_dagster.evaluation.router import evaluate_router
     from cogorch_dagster.features.in_force import chosen
     from cogorch_dagster.platform.database import transaction
 
-    if plot is not None and plot.suffix.removeprefix(".") not in _IMAGES:
-        raise InvalidInput(f"{plot} must end in {', '.join('.' + each for each in _IMAGES)}")
+    require_image(plot, IMAGES)
     settings = load_settings()
     begin, end = period(when(since), when(until) if until else None)
     with transaction(settings) as connection:
@@ -80,7 +80,7 @@ def evaluate(
         features=chosen(settings, policy_id, features, begin),
     )
     if plot is not None:
-        _plot(found.report, f"{policy} on decisions of {policy_id}", plot)
+        write_picture(plot, forest_plot(found.report, f"{policy} on decisions of {policy_id}", image_of(plot)))
     document = report_document(found.report)
     refusal = document["refusal"]
     value = {
@@ -106,12 +106,12 @@ def _target(connection: "sa.Connection", given: str, log_of: str | None) -> tupl
     from cogorch_dagster.policies.document import parse_ref
     from cogorch_dagster.policies.params_file import params_from_file
 
-    if "@" in given and not Path(given).exists():
+    if names_version(given):
         policy_id, number = parse_ref(given)
         kind, params = store.policy(connection, policy_id).kind, store.version(connection, policy_id, number).params
         if kind != "router":
             raise InvalidInput(f"{given} is of kind {kind}; policies of kind router can be evaluated")
-        return log_of or policy_id, params
+        return policy_id if log_of is None else store.policy(connection, log_of).policy_id, params
     params = params_from_file(Path(given), "router")
     if log_of is not None:
         return store.policy(connection, log_of).policy_id, params
@@ -137,17 +137,6 @@ def _bring_in() -> None:
     settings = load_settings()
     if not run_state.is_up(settings):
         inbox.drain(settings)
-
-
-def _plot(report: "Report", title: str, path: Path) -> None:
-    from cogorch_dagster.errors import InvalidInput
-    from cogorch_dagster.evaluation.forest import forest_plot
-
-    kind = path.suffix.removeprefix(".")
-    try:
-        path.write_bytes(forest_plot(report, title, kind))  # type: ignore[arg-type]  # checked against _IMAGES
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error}") from error
 
 
 def _show(found: "RouterEvaluation") -> None:

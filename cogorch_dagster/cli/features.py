@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cogorch_dagster.cli.output import JsonOption, Output, examples, fields, load_settings, say, table, text, when
+from cogorch_dagster.cli.policy_options import names_version
 from cogorch_dagster.cli.reward_model import REWARD_MODEL_EPILOG, reward_model
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ app = typer.Typer(
 PolicyArgument = Annotated[str, typer.Argument(metavar="[POLICY]", help="The router whose decisions they are of.")]
 SinceOption = Annotated[str, typer.Option(help="An age such as 90m, 24h or 7d, or a time, ISO 8601, UTC.")]
 UntilOption = Annotated[str | None, typer.Option(help="Only decisions before this time, or of this age and older.")]
-SeedOption = Annotated[int, typer.Option(help="Of the selection, the folds and the bootstrap.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the selection, the folds and the bootstrap.")]
 SetArgument = Annotated[
     str, typer.Argument(metavar="[POLICY|DIGEST]", help="The latest set of a router, or a digest or its beginning.")
 ]
@@ -177,11 +178,13 @@ def _params(candidate: str | None, policy: str) -> dict[str, Any]:
     from cogorch_dagster.policies.document import parse_ref
     from cogorch_dagster.policies.params_file import params_from_file
 
-    if candidate is not None and ("@" not in candidate or Path(candidate).exists()):
+    if candidate is not None and not names_version(candidate):
         return params_from_file(Path(candidate), "router")
     with transaction(load_settings()) as connection:
         if candidate is not None:
-            return store.version(connection, *parse_ref(candidate)).params
+            policy_id, number = parse_ref(candidate)
+            _require_router(connection, policy_id)
+            return store.version(connection, policy_id, number).params
         active = store.active(connection, policy)
     if active is None:
         raise InvalidInput(f"no version of {policy} is in force; say with --candidate what to evaluate")

@@ -47,7 +47,9 @@ def calibrate(
     require_image(plot)
     settings = load_settings()
     begin, end = period(when(since), when(until) if until else None)
-    found = calibration.calibrate(settings, begin, end, replicas=_replicas(replicas or []))
+    numbers = _replicas(replicas or [])
+    found = calibration.calibrate(settings, begin, end, replicas=numbers)
+    _warn_of_unknown(numbers, found)
     with transaction(settings) as connection:
         before = store.latest(connection)
         added = store.save(connection, found)
@@ -88,6 +90,12 @@ def _replicas(given: list[str]) -> dict[str, int]:
             raise InvalidInput(f"--replicas {each!r} is not MODEL=N with N from 1 to 10,000, such as small=2")
         pairs[name] = int(number)
     return pairs
+
+
+def _warn_of_unknown(replicas: dict[str, int], found: "Calibration") -> None:
+    models = [each.name for each in found.parameters.models]
+    if unknown := sorted(set(replicas) - set(models)):
+        say(f"warning: --replicas {', '.join(unknown)}: no such model in the period; models: {', '.join(models)}")
 
 
 def _show(found: "Calibration", moved: "Drift | None") -> None:

@@ -10,11 +10,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from cogorch_dagster.errors import CogorchError, Refused
+from cogorch_dagster.errors import InvalidInput, reason_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -29,18 +30,15 @@ ActorOption = Annotated[
     typer.Option("--actor", envvar="COGORCH_ACTOR", help="Who does it, for the audit log; default: your login."),
 ]
 
-EXIT_CODES = (
-    "\b\nExit codes:\n"
-    "  0    done\n"
-    "  1    a check failed, or something unexpected happened\n"
-    "  2    wrong argument, file or document\n"
-    "  3    refused by a rule of the policy life cycle or of evidence\n"
-    "  4    PostgreSQL, the service or a port is not available\n"
-    "  130  interrupted"
-)
+# Beyond, a float holds no whole number exactly, and its digits fill the screen.
+_DIGITS_HELD = 2**53
 
 # With the indentation and a backslash, 80 columns.
 _EXAMPLE_WIDTH = 74
+_A_TIME = "2026-01-31T12:00:00Z"
+# Wide, and windows before and after a time stay in the calendar.
+_YEARS = (1900, 2999)
+_OUTSIDE = f"lies outside the years {_YEARS[0]} to {_YEARS[1]}; give a time within"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _SPANS = {"s": "seconds", **_UNITS}
 
@@ -115,7 +113,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: It
 
 
 def text(cell: object) -> str:
-    """One cell as people read it: times to the second in UTC, four significant digits, `-` for nothing."""
+    """One cell as people read it: times to the second in UTC, four digits or whole numbers, `-` for nothing."""
     if cell is None:
         return "-"
     if isinstance(cell, bool):
@@ -123,7 +121,7 @@ def text(cell: object) -> str:
     if isinstance(cell, datetime):
         return cell.strftime("%Y-%m-%d %H:%M:%SZ")
     if isinstance(cell, float):
-        return f"{cell:,.0f}" if abs(cell) >= 10_000 else f"{cell:.4g}"
+        return f"{cell:,.0f}" if 10_000 <= abs(cell) < _DIGITS_HELD else f"{cell:.4g}"
     if isinstance(cell, int):
         return f"{cell:,}"
     return str(cell)
@@ -137,31 +135,25 @@ def fields(pairs: Iterable[tuple[str, object]]) -> None:
         print(f"{name:<{width}}  {text(value)}")
 
 
-def report_error(error: CogorchError) -> int:
-    """Tell a person what went wrong, and a program too where it asked for JSON; returns the exit code."""
-    reason = error.reason if isinstance(error, Refused) else None
-    say(f"refused ({reason}): {error}" if reason else f"error: {error}")
-    if _json_stream is not None:
-        emit({"error": {"kind": _kind(error), "reason": reason, "message": str(error)}})
-    return error.exit_code
-
-
 def load_settings() -> "Settings":
     """The settings of this process.
 
     Raises:
-        InvalidInput: a `COGORCH_*` variable or a line of `.env` has a value that is not possible.
+        InvalidInput: a `COGORCH_*` variable or a line of `.env` has a value that is not possible; `.env` is not text.
     """
     from pydantic import ValidationError
 
     from cogorch_dagster import settings
-    from cogorch_dagster.errors import InvalidInput
 
     try:
-        return settings.load_settings()
+        loaded = settings.load_settings()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"the file .env cannot be read: {reason_of(error)}. Write it anew.") from error
     except ValidationError as error:
         problems = [f"COGORCH_{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" for e in error.errors()]
         raise InvalidInput("; ".join(problems) + ". Correct the environment or the file .env.") from None
+    _require_folder(loaded.home)
+    return loaded
 
 
 def acting(actor: str | None) -> str:
@@ -175,33 +167,26 @@ def moment(text: str | None) -> datetime | None:
     """A time given on the command line; without an offset it is UTC.
 
     Raises:
-        InvalidInput: not ISO 8601.
+        InvalidInput: not ISO 8601, or outside the years 1900 to 2999.
     """
-    from datetime import UTC
-
-    from cogorch_dagster.errors import InvalidInput
-
-    if text is None:
-        return None
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InvalidInput(f"{text!r} is not a time such as 2026-01-31T12:00:00Z") from error
-    return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+    return None if text is None else _time(text, f"is not a time such as {_A_TIME}")
 
 
-def when(text: str) -> datetime | None:
+def when(text: str) -> datetime:
     """A time as `moment` reads it, or one that lies an age such as 90m, 24h or 7d back.
 
     Raises:
-        InvalidInput: neither.
+        InvalidInput: neither, or outside the years 1900 to 2999.
     """
     from datetime import UTC, timedelta
 
     number, unit = text[:-1], text[-1:]
-    if unit in _UNITS and number.isdecimal() and len(number) <= 6:
-        return datetime.now(UTC) - timedelta(**{_UNITS[unit]: int(number)})
-    return moment(text)
+    if unit not in _UNITS or not number.isdecimal() or len(number) > 6:
+        return _time(text, f"is neither an age such as 90m, 24h or 7d nor a time such as {_A_TIME}")
+    now, age = datetime.now(UTC), timedelta(**{_UNITS[unit]: int(number)})
+    if age > now - datetime(_YEARS[0], 1, 1, tzinfo=UTC):
+        raise InvalidInput(f"{text!r} {_OUTSIDE}")
+    return now - age
 
 
 def span(text: str) -> "timedelta":
@@ -212,12 +197,33 @@ def span(text: str) -> "timedelta":
     """
     from datetime import timedelta
 
-    from cogorch_dagster.errors import InvalidInput
-
     number, unit = text[:-1], text[-1:]
     if unit not in _SPANS or not number.isdecimal() or len(number) > 6 or int(number) == 0:
         raise InvalidInput(f"{text!r} is not a length of time such as 10s, 5m or 1h")
     return timedelta(**{_SPANS[unit]: int(number)})
+
+
+def _require_folder(home: Path) -> None:
+    """Refuse a home that cannot be a folder: everything below it would fail, each in its own way."""
+    try:
+        taken = [str(each) for each in (home, *home.parents) if each.exists() and not each.is_dir()]
+        why = f"{taken[0]} is no folder" if taken else None
+    except OSError as error:
+        why = reason_of(error)
+    if why:
+        raise InvalidInput(f"COGORCH_HOME={home} cannot be made: {why}. Name another folder.")
+
+
+def _time(text: str, otherwise: str) -> datetime:
+    from datetime import UTC
+
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput(f"{text!r} {otherwise}") from error
+    if not _YEARS[0] <= given.year <= _YEARS[1]:
+        raise InvalidInput(f"{text!r} {_OUTSIDE}")
+    return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
 
 
 def _reserve_stdout() -> None:
@@ -225,12 +231,9 @@ def _reserve_stdout() -> None:
     if _json_stream is None:
         sys.stdout.flush()
         # On the level of file descriptors, so that children and libraries in C are caught as well.
-        _json_stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        # Bytes of a path that are no UTF-8 become escapes, which are those of JSON.
+        _json_stream = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
         os.dup2(2, 1)
-
-
-def _kind(error: CogorchError) -> str:
-    return "".join("_" + c.lower() if c.isupper() else c for c in type(error).__name__).lstrip("_")
 
 
 def _plain(value: Any) -> Any:  # noqa: PLR0911  one return per type

@@ -16,14 +16,18 @@ def require_image(plot: Path | None, images: Sequence[str] = ("png",)) -> None:
     """
     import os
 
-    from cogorch_dagster.errors import InvalidInput
+    from cogorch_dagster.errors import InvalidInput, reason_of
 
     if plot is None:
         return
     if plot.suffix.removeprefix(".") not in images:
         raise InvalidInput(f"{plot} must end in {', '.join('.' + each for each in images)}")
-    if plot.is_dir() or not plot.parent.is_dir() or not os.access(plot.parent, os.W_OK):
-        why = "it is a folder" if plot.is_dir() else f"{plot.parent} is no folder, or not yours to write to"
+    try:
+        taken, there = plot.is_dir(), plot.parent.is_dir()
+    except OSError as error:
+        raise InvalidInput(f"{plot} cannot be written: {reason_of(error)}") from error
+    if taken or not there or not os.access(plot.parent, os.W_OK):
+        why = "it is a folder" if taken else f"{plot.parent} is no folder, or not yours to write to"
         raise InvalidInput(f"{plot} cannot be written: {why}")
 
 

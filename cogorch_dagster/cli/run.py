@@ -82,7 +82,9 @@ def demo(
     seconds: Annotated[
         float | None, typer.Option(min=1, help="Length of each of the two stretches of load; default 45.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the load and the router's draws; default 7.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="Of the load and the router's draws; default 7.")
+    ] = None,
     keep_running: Annotated[bool, typer.Option("--keep-running", help="Go on under load until Ctrl-C.")] = False,
     as_json: JsonOption = False,
 ) -> None:

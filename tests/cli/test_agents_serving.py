@@ -97,7 +97,7 @@ def test_where_a_process_is_fits_a_line(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_agents_that_are_unknown_are_told_with_those_that_are() -> None:
     assert agents_serving._agents("resource, policy") == ("policy", "resource")
-    with pytest.raises(InvalidInput, match="there is no agent pilot; the agents are policy, consensus"):
+    with pytest.raises(InvalidInput, match="there is no agent 'pilot'; the agents are policy, consensus"):
         agents_serving._agents("policy,pilot")
 
 

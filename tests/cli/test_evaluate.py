@@ -71,7 +71,15 @@ def test_wrong_arguments_are_named(cogorch: Run, settings: Settings, tmp_path: P
     install(settings)
     file = written(tmp_path)
     assert "router" in cogorch("evaluate", "--policy", "reward-test@1.0.0").err
-    assert ".png" in cogorch("evaluate", "--policy", file, "--plot", "forest.txt").err
+    for plot, why in (("forest.txt", "must end in .png, .svg, .pdf"), ("none/a.png", "none is no folder")):
+        refused = cogorch("evaluate", "--policy", file, "--plot", plot, "--json")
+        # Before the decisions are looked at, which are too few.
+        assert (refused.code, refused.json["error"]["kind"]) == (2, "invalid_input")
+        assert why in refused.json["error"]["message"]
+    unknown = cogorch("evaluate", "--policy", "router-core@1.0.0", "--log-of", "nobody", "--json")
+    assert (unknown.code, unknown.json["error"]["reason"]) == (3, "unknown_policy")
+    # Longer than the name of a file may be.
+    assert "1 to 100 characters" in cogorch("evaluate", "--policy", "n" * 300 + "@1.0.0").err
     assert "fortnight" in cogorch("evaluate", "--policy", file, "--since", "fortnight").err
     wrong = written(tmp_path, modelWeights={"small": 0.7})
     ran = cogorch("evaluate", "--policy", wrong, "--json")

@@ -31,6 +31,8 @@ def test_build_list_show_and_gain(cogorch: Run, settings: Settings) -> None:
     assert shown.code == 0 and "context.length" in shown.out and "kept" in shown.out
     early = cogorch("features", "gain", "router-core")
     assert early.code == 3 and "after the set's period" in early.err and "--since" in early.err
+    other_kind = cogorch("features", "gain", "--since", START.isoformat(), "--candidate", "reward-test@1.0.0")
+    assert other_kind.code == 2 and "reward-test is of kind reward" in other_kind.err
     found = cogorch("features", "gain", "router-core", "--since", START.isoformat(), "--json")
     assert found.code == 0, found.err
     # The version in force is what was logged: there is nothing to gain, whatever the features are worth.
@@ -64,6 +66,10 @@ def test_a_reward_model_is_fitted_registered_and_repeated(
     with transaction(settings) as connection:
         features_store.save(connection, replace(handmade(settings, START, START + HALF), scope="other"))
         (other,) = features_store.listing(connection)
-    wrong = (("--plot", "seen.svg", "must end in .png"), ("--features", other.digest[7:20], "is of other"))
+    wrong = (
+        ("--plot", "seen.svg", "must end in .png"),
+        ("--plot", "none/seen.png", "none is no folder"),
+        ("--features", other.digest[7:20], "is of other"),
+    )
     for option, value, said in wrong:
         assert said in str(inside("features", "reward-model", option, value).exception)

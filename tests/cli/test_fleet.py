@@ -24,3 +24,6 @@ def test_wrong_arguments_and_nothing_to_show(cogorch: Run) -> None:
     assert refused.code == 2 and "MODEL=N" in refused.err
     empty = cogorch("fleet", "show")
     assert empty.code == 2 and "cogorch fleet calibrate" in empty.err
+    for name, warned in (("smal", True), ("small", False)):
+        ran = cogorch("fleet", "calibrate", "--replicas", f"{name}=2", "--json")
+        assert ran.code == 0 and (f"--replicas {name}: no such model" in ran.err) is warned

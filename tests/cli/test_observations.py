@@ -96,7 +96,16 @@ def test_files_that_cannot_be_used(cogorch: Run, seeded: Settings, tmp_path: Pat
     empty.write_text("")
     unknown = tmp_path / "unknown.csv"
     unknown.write_text("colour,size\nred,1\n")
-    for file, message in ((empty, "empty.csv"), (unknown, "colour")):
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    a_folder = f"{folder} is a folder; give a file of it, one import each: CSV, JSONL or Parquet"
+    for file, message in (
+        (empty, "empty.csv"),
+        (unknown, "colour"),
+        (folder, a_folder),
+        (folder.as_uri(), a_folder),
+        ("", "'' has no ending"),
+    ):
         ran = cogorch("observations", "import", file, "--source", "s")
         assert (ran.code, ran.out) == (2, "")
         assert message in ran.err

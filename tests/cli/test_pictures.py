@@ -24,6 +24,7 @@ def test_a_place_that_can_be_written_to_passes(tmp_path: Path) -> None:
         ("a.svg", ("png",), r"a\.svg must end in \.png$"),
         ("none/a.png", ("png",), r"a\.png cannot be written: .*none is no folder"),
         ("folder.png", ("png",), r"folder\.png cannot be written: it is a folder"),
+        ("n" * 300 + ".png", ("png",), r"n\.png cannot be written: file name too long$"),
     ],
 )
 def test_another_place_is_refused(tmp_path: Path, name: str, images: tuple[str, ...], message: str) -> None:

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import fsspec
@@ -63,6 +63,8 @@ def open_rows(path: str, *, encoding: str = "utf-8", delimiter: str | None = Non
     Raises:
         InvalidInput: the file cannot be opened or read, is empty, or is of another format than its name says.
     """
+    if _is_folder(path):
+        raise InvalidInput(_folder(path))
     kind = _format(path)
     try:
         opened = fsspec.open(path, "rb", compression="infer")
@@ -79,11 +81,23 @@ def open_rows(path: str, *, encoding: str = "utf-8", delimiter: str | None = Non
     except FileNotFoundError:
         raise InvalidInput(f"{path}: there is no such file; check the path.") from None
     except IsADirectoryError:
-        raise InvalidInput(f"{path} is a folder; give a file, one import each.") from None
+        raise InvalidInput(_folder(path)) from None
     except PermissionError:
         raise InvalidInput(f"{path} may not be read by this user; check its permissions.") from None
     except (OSError, EOFError, zlib.error) as error:
         raise InvalidInput(f"{path} cannot be read to its end ({error}); is it complete?") from error
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return path != "" and Path(path.removeprefix("file://")).is_dir()
+    except OSError:
+        # What is wrong with the path is told where it is opened.
+        return False
+
+
+def _folder(path: str) -> str:
+    return f"{path} is a folder; give a file of it, one import each: CSV, JSONL or Parquet, compressed or not."
 
 
 def _format(path: str) -> str:
@@ -91,7 +105,9 @@ def _format(path: str) -> str:
     suffix = PurePosixPath(name.stem).suffix if name.suffix in _COMPRESSIONS else name.suffix
     if suffix not in _FORMATS:
         said = f"the ending {suffix}" if suffix else "no ending"
-        raise InvalidInput(f"{path} has {said}, which says no known format; use one of {', '.join(_FORMATS)}.")
+        raise InvalidInput(
+            f"{path or repr(path)} has {said}, which says no known format; use one of {', '.join(_FORMATS)}."
+        )
     return _FORMATS[suffix]
 
 
