@@ -8,9 +8,10 @@ relational storage on the same PostgreSQL and in memory. The bar: at most 10 ms 
 waiting for the database counts. Connections, tables and imports are there before the clock starts. Ours with random
 trials besides, so many and five times as many: what is left without a model's draw, which is not to grow.
 
-Workers: a real short training as objective, for one and for two processes; trials per second between the first and
-the last end, as processes take a while to start. The bar: 1.8 times the trials where two cores are free. Then two
-workers of which one is killed: every trial asked for is there once, complete, with parameters of its own.
+Workers: a real short training as objective, for one worker process and for two; trials per second from when each could
+have ended one to the last end, as processes take a while to start. The bar: 1.8 times the trials where two cores are
+free. Then two workers of which one is killed: every trial asked for is there once, complete, with parameters of its
+own.
 """
 
 import argparse
@@ -39,10 +40,11 @@ from cogorch_dagster.tuning import study as studies
 from cogorch_dagster.tuning.budget import Budget
 from cogorch_dagster.tuning.objective import Measured
 from cogorch_dagster.tuning.sampling import FIRST_TRIALS
-from cogorch_dagster.tuning.search import Outcome, Progress, run
+from cogorch_dagster.tuning.search import Outcome, run
 from cogorch_dagster.tuning.space import Space, space_of
 from cogorch_dagster.tuning.study import Plan, Study
 from cogorch_dagster.tuning.trials import Trials
+from cogorch_dagster.tuning.workers import share
 
 BAR_MS, BAR_WORKERS = 10.0, 1.8
 SHORT = Budget(episodes=1, evaluation_episodes=1, fleets=4, seeds=1)
@@ -103,15 +105,21 @@ def overhead(settings: Settings, trials: int, seed: int) -> list[dict[str, Any]]
 
 
 def spread(settings: Settings, name: str, trials: int, workers: int) -> float:
-    """Trials per second from the first end to the last."""
+    """Trials per second of so many processes, from when there are as many ends as processes to the last."""
     ends: list[float] = []
+    study = begun(settings, name, sampler="random")
+    watching = Trials(settings, study)
 
-    def told(_: Progress) -> None:
-        ends.append(time.perf_counter())
+    def look() -> bool:
+        complete = sum(each.state == "complete" for each in watching.all())
+        ends.extend([time.perf_counter()] * (complete - len(ends)))
+        return complete == trials
 
-    found = run(settings, begun(settings, name, sampler="random"), trials, workers=workers, progress=told)
-    _require_whole(found, trials)
-    return (len(ends) - 1) / (ends[-1] - ends[0])
+    lost = share(settings, study.name, ("trials", str(trials)), workers, look=look, stop=lambda: False)
+    watching.close()
+    assert not lost
+    _require_whole(run(settings, study, trials), trials)
+    return (trials - workers) / (ends[-1] - ends[workers - 1])
 
 
 def with_one_killed(settings: Settings, trials: int) -> dict[str, Any]:
