@@ -232,7 +232,7 @@ def study(task: Task, seed: int, trainings: int, share: float) -> dict[str, Any]
 
 def one(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """A study by its seed, and the CPU time that it took."""
-    _quiet()
+    quiet()
     begun = time.process_time()
     task = digits(seed, arguments.epochs, arguments.networks) if name == "digits" else fleet(seed, arguments)
     row = study(task, seed, arguments.trainings or TRAININGS[name], arguments.share)
@@ -244,12 +244,8 @@ def one(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def studies(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     seeds = range(arguments.first, arguments.first + arguments.studies)
-    own = partial(one, name, arguments=arguments)
-    if arguments.processes > 1:
-        with ProcessPoolExecutor(arguments.processes, get_context("spawn")) as pool:
-            rows = list(pool.map(own, seeds))
-    else:
-        rows = [own(seed) for seed in seeds]
+    with ProcessPoolExecutor(arguments.processes, get_context("spawn")) as pool:
+        rows = list(pool.map(partial(one, name, arguments=arguments), seeds))
     medians = {search: statistics.median(row[search] for row in rows) for search in ("random", *SEARCHES)}
     return {
         "studies": rows,
@@ -277,13 +273,22 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and math.isinf(value) else value
 
 
-def _quiet() -> None:
+def quiet() -> None:
     import optuna
     import torch
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     torch.set_num_threads(1)
+
+
+def fleet_options(parser: argparse.ArgumentParser) -> None:
+    """What `fleet` reads."""
+    parser.add_argument("--agent", choices=list(AGENT_KINDS), default="consensus", help="that learns in the fleet")
+    parser.add_argument("--judged", choices=["learning", "learned"], default="learning")
+    parser.add_argument("--episodes", type=int, default=4, help="of a whole training in the fleet")
+    parser.add_argument("--fleets", type=int, default=128)
+    parser.add_argument("--horizon", type=int, default=240)
 
 
 def main() -> None:
@@ -294,11 +299,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=BAR, help="of random search's steps that the others have")
     parser.add_argument("--epochs", type=int, default=27, help="of a whole training on digits")
     parser.add_argument("--networks", type=int, default=3, help="of a trial on digits")
-    parser.add_argument("--agent", choices=list(AGENT_KINDS), default="consensus", help="that learns in the fleet")
-    parser.add_argument("--judged", choices=["learning", "learned"], default="learning")
-    parser.add_argument("--episodes", type=int, default=4, help="of a whole training in the fleet")
-    parser.add_argument("--fleets", type=int, default=128)
-    parser.add_argument("--horizon", type=int, default=240)
+    fleet_options(parser)
     parser.add_argument("--processes", type=int, default=1, help="studies at once")
     parser.add_argument("--only", choices=["digits", "fleet"])
     parser.add_argument("--quick", action="store_true", help="one study of a few small trainings: does it run at all")

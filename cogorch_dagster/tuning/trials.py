@@ -5,16 +5,15 @@ next: its number and its parameters stay, so nothing is lost and nothing is trie
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from operator import le
 from typing import TYPE_CHECKING, Any, Literal
 
 from cogorch_dagster.errors import InvalidInput, Unavailable
 from cogorch_dagster.settings import Settings
-from cogorch_dagster.tuning.ended import Ended, complete, failed
+from cogorch_dagster.tuning.ended import Ended
 from cogorch_dagster.tuning.journal import Found, Journal
-from cogorch_dagster.tuning.objective import Measured, Score
 from cogorch_dagster.tuning.replay import Replay
 from cogorch_dagster.tuning.sampling import optuna_sampler, proposal
 from cogorch_dagster.tuning.study import Study
@@ -118,14 +117,6 @@ class Trials:
             As `take`.
         """
         return self._whole(lambda: self._end(ended))
-
-    def finish(self, number: int, score: Score, found: Sequence[Measured], seconds: float) -> bool:
-        """`end` with what `complete` has."""
-        return self.end(complete(self.study.plan, number, score, found, seconds))
-
-    def fail(self, number: int, error: str, seconds: float) -> bool:
-        """`end` with what `failed` has."""
-        return self.end(failed(number, error, seconds))
 
     def refresh(self) -> None:
         """Read what was added since the last call.

@@ -15,6 +15,7 @@ from cogorch_dagster.errors import InvalidInput, Unavailable
 from cogorch_dagster.settings import Settings
 from cogorch_dagster.tuning import search
 from cogorch_dagster.tuning.budget import Budget
+from cogorch_dagster.tuning.ended import complete, failed
 from cogorch_dagster.tuning.objective import Measured, measure, score
 from cogorch_dagster.tuning.sampling import SAMPLERS
 from cogorch_dagster.tuning.search import run
@@ -186,8 +187,8 @@ def test_what_a_slow_worker_brings_too_late_does_not_count(settings: Settings) -
     assert slow.take(1) is not None
     slow._journal.close()
     until(lambda: quick.take(1) != "wait")
-    assert not slow.fail(0, "too late", 1.0)
-    assert quick.fail(0, "in time", 1.0)
+    assert not slow.end(failed(0, "too late", 1.0))
+    assert quick.end(failed(0, "in time", 1.0))
     assert [each.error for each in quick.all()] == ["in time"]
     slow.close()
     quick.close()
@@ -204,7 +205,7 @@ def test_workers_share_the_trials(settings: Settings, monkeypatch: pytest.Monkey
         done = sum(each.state == "complete" for each in here.all())
         if done == 3:
             measured = bowl(study.plan, held.params, bool)
-            assert here.finish(held.number, score(measured), measured, 0.0)
+            assert here.end(complete(study.plan, held.number, score(measured), measured, 0.0))
         return done == 4
 
     assert share(settings, study.name, ("trials", "4"), 1, look=look, stop=bool) == 0

@@ -254,7 +254,7 @@ def test_only_a_trial_that_has_ended_is_noted_of(trials: Trials) -> None:
     for number in (0, 1, -1):
         with pytest.raises(InvalidInput, match=f"trial {number} of study tiny has not ended"):
             trials.note(number, "again", 1)
-    assert trials.fail(0, "bad luck", 1.0)
+    assert trials.end(failed(0, "bad luck", 1.0))
     assert trials.note(0, "again", 1) == 1
     with pytest.raises(ValueError, match="JSON"):
         trials.note(0, "other", float("nan"))
